@@ -1,0 +1,153 @@
+"""The inference log: what was asked and answered, and the labels that came back, as Parquet files.
+
+    <root>/<model>/log/<file>.parquet       id, time, received, version, request_id, x.<feature>, p.<class> or value
+    <root>/<model>/labels/<file>.parquet    id, label, received
+
+Files are written beside their place and renamed into it; nothing ever changes one. The inference server writes them,
+so pandas is imported only by those who read.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from everfresh.data.columns import Column, plain_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from everfresh.data.windows import Window
+
+FEATURE_PREFIX = "x."
+ANSWER_PREFIX = "p."
+VALUE = "value"
+
+_TIME = pa.timestamp("us", tz="UTC")
+_LABELS = pa.schema([("id", pa.string()), ("label", pa.string()), ("received", _TIME)])
+
+
+@dataclass(frozen=True)
+class LabelledLog:
+    """Served rows beside their labels.
+
+    Attributes:
+        frame: the log, one row for each id, in the order of time; `label` is text, missing where there is none yet.
+        unknown_labels: labels for ids that were never served.
+        repeated_labels: labels that came again and said the same.
+        contradicted_labels: ids whose labels differ; the newest counts.
+    """
+
+    frame: pd.DataFrame
+    unknown_labels: int = 0
+    repeated_labels: int = 0
+    contradicted_labels: int = 0
+
+
+def log_schema(columns: Sequence[Column], classes: Sequence[str]) -> pa.Schema:
+    """The columns of the log of one model: `classes` are empty for a regression."""
+    features = [(f"{FEATURE_PREFIX}{c.name}", pa.string() if c.is_category else pa.float64()) for c in columns]
+    answers = [(f"{ANSWER_PREFIX}{name}", pa.float64()) for name in classes] or [(VALUE, pa.float64())]
+    known = [("id", pa.string()), ("time", _TIME), ("received", _TIME), ("version", pa.int64())]
+    return pa.schema([*known, ("request_id", pa.string()), *features, *answers])
+
+
+def write_rows(root: Path, name: str, table: pa.Table) -> Path:
+    """Add served rows to the log of the model `name`; the new file.
+
+    Raises:
+        OSError: the disk refused them; nothing was written.
+    """
+    return _write(root / name / "log", table)
+
+
+def write_labels(root: Path, name: str, ids: Sequence[str], labels: Sequence[Any], received: datetime) -> Path:
+    """Add labels; the new file.
+
+    Raises:
+        OSError: the disk refused them; none was written.
+    """
+    texts = [plain_text(label) for label in labels]
+    return _write(root / name / "labels", pa.table([list(ids), texts, [received] * len(texts)], schema=_LABELS))
+
+
+def read_log(
+    root: Path, name: str, *, window: Window | None = None, version: int | None = None, columns: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Served rows in the order of time; no rows where nothing was served.
+
+    Args:
+        root: where the logs lie.
+        name: the model.
+        window: only rows whose time lies in it.
+        version: only rows that this version answered.
+        columns: only these; all of them where it is empty.
+    """
+    import pandas as pd
+
+    files = sorted((root / name / "log").glob("*.parquet"))
+    if not files:
+        return pd.DataFrame(columns=list(columns) or ["id", "time", "received", "version", "request_id"])
+    parts = [_read(file, window, version, columns) for file in files]
+    table = pa.concat_tables([part for part in parts if part.num_rows] or parts[:1], promote_options="default")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.sort_values("time", kind="stable", ignore_index=True) if "time" in frame else frame
+
+
+def read_labels(root: Path, name: str) -> pd.DataFrame:
+    """All labels that came back, in the order in which they came: `id`, `label` (text), `received`."""
+    files = sorted((root / name / "labels").glob("*.parquet"))
+    tables = [pq.read_table(file, schema=_LABELS) for file in files]
+    frame: pd.DataFrame = (pa.concat_tables(tables) if tables else _LABELS.empty_table()).to_pandas()
+    return frame.sort_values("received", kind="stable", ignore_index=True)
+
+
+def with_labels(log: pd.DataFrame, labels: pd.DataFrame, *, all_ids: pd.Series | None = None) -> LabelledLog:
+    """The log beside its labels. An id that was served twice counts once, with its newest answer.
+
+    Args:
+        log: served rows, by `read_log`.
+        labels: by `read_labels`.
+        all_ids: every id that was ever served, where `log` is only a part; labels of other ids are unknown.
+    """
+    newest = labels.drop_duplicates("id", keep="last")
+    says_the_same = labels.drop_duplicates(["id", "label"])
+    contradicted = int(says_the_same["id"].duplicated(keep=False).groupby(says_the_same["id"]).any().sum())
+    served = log.drop_duplicates("id", keep="last")
+    known = served["id"] if all_ids is None else all_ids
+    return LabelledLog(
+        frame=served.merge(newest[["id", "label"]], on="id", how="left"),
+        unknown_labels=int((~newest["id"].isin(known)).sum()),
+        repeated_labels=len(labels) - len(says_the_same),
+        contradicted_labels=contradicted,
+    )
+
+
+def _read(file: Path, window: Window | None, version: int | None, columns: Sequence[str]) -> pa.Table:
+    filters = []
+    if window is not None:
+        filters += [("time", ">=", window.start), ("time", "<", window.end)]
+    if version is not None:
+        filters.append(("version", "==", version))
+    return pq.read_table(file, filters=filters or None, columns=list(columns) or None)
+
+
+def _write(folder: Path, table: pa.Table) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    file, temporary = folder / f"{name}.parquet", folder / f".{name}.tmp"
+    try:
+        pq.write_table(table, temporary)
+        temporary.rename(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return file

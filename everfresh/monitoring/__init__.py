@@ -1,0 +1,1 @@
+"""Watching production: profiles, drift, performance on matured labels, and whether to retrain."""

@@ -1,0 +1,48 @@
+"""What a version was made from: enough to say whether another one would be the same."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The content that a version is made from.
+
+    Attributes:
+        trained_from, trained_through: the oldest and the newest training row's time, where the table has times.
+        rows: the training rows, without the holdout.
+    """
+
+    spec_hash: str
+    data_fingerprint: str
+    code_revision: str
+    parent_version: int | None
+    rows: int
+    trained_from: datetime | None
+    trained_through: datetime | None
+
+    @property
+    def key(self) -> str:
+        """Equal for equal spec, data and code, whatever the parent: such a version is not trained twice."""
+        content = f"{self.spec_hash}\n{self.data_fingerprint}\n{self.code_revision}"
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def code_revision(root: Path) -> str:
+    """The checked-out commit, with `+changes` where tracked files differ from it; `unknown` outside of git."""
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - fixed words

@@ -1,0 +1,1 @@
+"""How a new version takes over on a project's targets."""

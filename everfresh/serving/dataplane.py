@@ -1,0 +1,84 @@
+"""Answering rows: what all transports have in common, and none of them knows more about."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from everfresh.packaging.batch import Answer
+from everfresh.serving.decoding import Rows
+from everfresh.serving.metrics import Metrics
+from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.recorder import Recorder
+from everfresh.serving.refusals import ModelFailed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A request, the version that answered it, and the answer.
+
+    Attributes:
+        model: the version that answered.
+        rows: what was asked.
+        answer: probabilities [rows, classes], or values [rows].
+        ids: the id of every row: the request's own, or the request's id and the number of the row.
+        request_id: the id of the request as a whole.
+        received: when it came, in UTC.
+    """
+
+    model: LoadedModel
+    rows: Rows
+    answer: Answer
+    ids: tuple[str, ...]
+    request_id: str
+    received: datetime
+
+    @property
+    def labels(self) -> list[str]:
+        """The most probable class of each row; empty for regression."""
+        classes = self.model.manifest.classes
+        return [classes[position] for position in self.answer.argmax(axis=1)] if classes else []
+
+
+class DataPlane:
+    """Answers tables of plain values with the models of a table, and has them recorded."""
+
+    def __init__(self, models: ModelTable, recorder: Recorder, metrics: Metrics) -> None:
+        self.models = models
+        self._recorder = recorder
+        self._metrics = metrics
+
+    def infer(self, model: LoadedModel, table: Mapping[str, Sequence[Any]], request_id: str) -> Inference:
+        """The answer of `model` to the rows of `table`.
+
+        Raises:
+            BadRows: the rows are not what the model reads.
+            ModelFailed: the model raised, or answered something that is no answer.
+        """
+        received, started = datetime.now(UTC), time.perf_counter()
+        rows = model.reader.read(table)
+        answer = self._answer(model, rows)
+        ids = rows.ids if rows.ids is not None else tuple(f"{request_id}-{row}" for row in range(rows.batch.rows))
+        inference = Inference(model, rows, answer, ids, request_id, received)
+        self._recorder.record(inference)
+        self._metrics.answered(model.name, model.version, rows.batch.rows, time.perf_counter() - started)
+        return inference
+
+    def _answer(self, model: LoadedModel, rows: Rows) -> Answer:
+        try:
+            answer = model.scorer.score(rows.batch)
+        except Exception as error:
+            logger.exception("%s v%s failed on %s rows", model.name, model.version, rows.batch.rows)
+            raise ModelFailed(model.name, model.version) from error
+        if len(answer) != rows.batch.rows or not np.isfinite(answer).all():
+            logger.error("%s v%s answered %s rows with no finite number", model.name, model.version, rows.batch.rows)
+            raise ModelFailed(model.name, model.version)
+        return answer

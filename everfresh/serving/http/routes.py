@@ -1,0 +1,71 @@
+"""Which path is answered by what. Paths match exactly: no prefix, no case folding, no decoding of slashes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from everfresh.serving.http.messages import Request, Response
+from everfresh.serving.refusals import MethodNotAllowed, NotFound
+
+Handler = Callable[[Request, Mapping[str, str]], Response]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path and method. A handler that `blocks` (a disk, a long sum) is run in a thread."""
+
+    method: str
+    pattern: str
+    handler: Handler
+    blocks: bool = False
+
+
+@dataclass(frozen=True)
+class Match:
+    """The route of a request and the parts of its path that the pattern names."""
+
+    route: Route
+    names: Mapping[str, str]
+
+
+class Router:
+    """Finds the route of a request. A pattern is a path; `{name}` stands for one part of it."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._fixed: dict[str, dict[str, Route]] = {}
+        self._named: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        for route in routes:
+            self._methods(route.pattern)[route.method] = route
+
+    def find(self, method: str, path: str) -> Match:
+        """The route for a method and a path.
+
+        Raises:
+            NotFound: there is no such path.
+            MethodNotAllowed: the path is not for this method.
+        """
+        methods, names = self._fixed.get(path), {}
+        if methods is None:
+            for expression, candidates in self._named:
+                if (found := expression.fullmatch(path)) is not None:
+                    methods, names = candidates, found.groupdict()
+                    break
+            else:
+                raise NotFound(path)
+        route = methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(method, sorted(methods))
+        return Match(route, names)
+
+    def _methods(self, pattern: str) -> dict[str, Route]:
+        if "{" not in pattern:
+            return self._fixed.setdefault(pattern, {})
+        expression = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[A-Za-z0-9_.-]{1,64})", pattern))
+        for known, methods in self._named:
+            if known.pattern == expression.pattern:
+                return methods
+        methods: dict[str, Route] = {}
+        self._named.append((expression, methods))
+        return methods

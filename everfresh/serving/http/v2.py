@@ -1,0 +1,138 @@
+"""The Open Inference Protocol V2 over HTTP with JSON tensors.
+
+Every column is a tensor of the shape [rows] or [rows, 1] under its own name. A missing value is null, which
+the protocol does not forbid and no other server understands. A classifier answers with `probabilities` [rows, classes]
+and `label` [rows], a regression with `value` [rows]. Where the request does not
+name its rows, `id` [rows] comes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import everfresh
+from everfresh.data.columns import Column
+from everfresh.serving.dataplane import DataPlane, Inference
+from everfresh.serving.http.messages import Request, Response, json_response
+from everfresh.serving.models import LoadedModel
+from everfresh.serving.refusals import Malformed
+
+_DATATYPES = {"float": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES"}
+
+
+def server_metadata() -> Response:
+    """What this server is."""
+    return json_response({"name": "everfresh", "version": everfresh.__version__, "extensions": []})
+
+
+def list_models(plane: DataPlane) -> Response:
+    """The models and the version of each."""
+    versions = sorted(plane.models.versions().items())
+    return json_response({"models": [{"name": name, "version": str(version)} for name, version in versions]})
+
+
+def model_metadata(model: LoadedModel) -> Response:
+    """What a model reads and answers; what V2 has no word for stands in `parameters`."""
+    manifest = model.manifest
+    return json_response(
+        {
+            "name": model.name,
+            "versions": [str(model.version)],
+            "platform": "onnxruntime_onnx" if model.scorer.path == "onnx" else "sklearn",
+            "inputs": [_input(column) for column in manifest.columns],
+            "outputs": _outputs(model),
+            "parameters": {
+                "task": manifest.task,
+                "classes": list(manifest.classes),
+                "id_column": manifest.id_column,
+                "time_column": manifest.time_column,
+                "label": manifest.label,
+                "path": manifest.path,
+                "path_reason": manifest.path_reason,
+                "digest": manifest.digest,
+                "created_at": manifest.created_at.isoformat(),
+                "trained_through": manifest.trained_through.isoformat() if manifest.trained_through else None,
+            },
+        }
+    )
+
+
+def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
+    """Answer the rows of a V2 inference request."""
+    content = request.json()
+    tensors = content.get("inputs")
+    if not isinstance(tensors, list):
+        raise Malformed('The request has no list "inputs".', field="inputs")
+    table = dict(_column(position, tensor) for position, tensor in enumerate(tensors))
+    if len(table) != len(tensors):
+        raise Malformed("A tensor is there twice.", field="inputs")
+    request_id = content["id"] if isinstance(content.get("id"), str) and content["id"] else request.id
+    inference = plane.infer(model, table, request_id)
+    return json_response(
+        {
+            "model_name": model.name,
+            "model_version": str(model.version),
+            "id": request_id,
+            "outputs": _wanted(_answers(inference), content.get("outputs")),
+        }
+    )
+
+
+def _column(position: int, tensor: Any) -> tuple[str, Sequence[Any]]:
+    """The name and the values of an input tensor."""
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+        raise Malformed(f"Input {position} is not a tensor with a name.", field="inputs")
+    name, shape, data = tensor["name"], tensor.get("shape"), tensor.get("data")
+    if not isinstance(data, list):
+        raise Malformed(f"Input {name[:80]!r} has no list of data.", field=name[:80])
+    if data and isinstance(data[0], list):
+        if not all(isinstance(row, list) and len(row) == 1 for row in data):
+            raise Malformed(f"Input {name[:80]!r} must have one value in each row.", field=name[:80])
+        data = [row[0] for row in data]
+    if shape is not None and shape not in ([len(data)], [len(data), 1]):
+        raise Malformed(f"Input {name[:80]!r} has {len(data)} values, and another shape.", field=name[:80])
+    return name, data
+
+
+def _answers(inference: Inference) -> list[dict[str, Any]]:
+    rows = inference.rows.batch.rows
+    if inference.model.manifest.classes:
+        outputs = [
+            _tensor("probabilities", "FP64", list(inference.answer.shape), inference.answer.reshape(-1)),
+            _tensor("label", "BYTES", [rows], inference.labels),
+        ]
+    else:
+        outputs = [_tensor("value", "FP64", [rows], inference.answer)]
+    if inference.rows.ids is None:
+        outputs.append(_tensor("id", "BYTES", [rows], list(inference.ids)))
+    return outputs
+
+
+def _wanted(outputs: list[dict[str, Any]], wanted: Any) -> list[dict[str, Any]]:
+    """The outputs that the request asked for, or all of them."""
+    if not wanted:
+        return outputs
+    by_name = {output["name"]: output for output in outputs}
+    names = [output.get("name") if isinstance(output, dict) else None for output in wanted]
+    if not all(isinstance(name, str) and name in by_name for name in names):
+        raise Malformed(f"Outputs are {', '.join(by_name)}; the request asks for another.", field="outputs")
+    return [by_name[name] for name in names]
+
+
+def _tensor(name: str, datatype: str, shape: list[int], data: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+def _input(column: Column) -> dict[str, Any]:
+    return {"name": column.name, "datatype": _DATATYPES[column.dtype], "shape": [-1]}
+
+
+def _outputs(model: LoadedModel) -> list[dict[str, Any]]:
+    classes = model.manifest.classes
+    if not classes:
+        return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+    return [
+        {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]},
+        {"name": "label", "datatype": "BYTES", "shape": [-1]},
+    ]

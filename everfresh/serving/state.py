@@ -1,0 +1,272 @@
+"""What a server should serve and what its workers do serve: small files below one root.
+
+    <root>/models/<name>/<version>/     bundles
+    <root>/serving.json                 the desired state: which version of which model; written by whoever deploys
+    <root>/server.json                  the running server: process, address, number of workers
+    <root>/workers/<pid>.json           what each worker serves; written by the worker
+    <root>/inference/<name>/log/        the inference log, and labels/ beside it
+
+Deploying is: put the bundle in place, write the desired state, wait until every worker reports it. Workers
+look at the desired state all the time, so a crash in between is repaired by the next look.
+Every write is a temporary file and a rename.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from everfresh.errors import StateUnreadable
+from everfresh.packaging.bundle import Bundle, copy_bundle
+
+MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class DesiredState:
+    """Which version of which model should serve. `generation` grows with every write."""
+
+    generation: int = 0
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """The server that was started on a root."""
+
+    pid: int
+    host: str
+    port: int
+    workers: int
+
+    @property
+    def url(self) -> str:
+        """The address that clients on this machine use."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """What one worker serves.
+
+    Attributes:
+        pid: the worker's process.
+        generation: the newest desired state that it acted upon, whether that went well or not.
+        versions: the versions that answer requests now.
+        errors: for each model that could not be brought to the desired version, the sentence that says why;
+            the version in `versions` goes on serving.
+    """
+
+    pid: int
+    generation: int
+    versions: Mapping[str, int]
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Whether every worker serves what was asked for, and the sentence that says so."""
+
+    served: bool
+    reason: str
+
+
+def bundle_directory(root: Path, name: str, version: int) -> Path:
+    """Where the bundle of a version lies below the root of a server."""
+    return root / "models" / name / str(version)
+
+
+def inference_root(root: Path) -> Path:
+    """Where the inference log and the labels of a server lie."""
+    return root / "inference"
+
+
+def install_bundle(root: Path, bundle: Bundle, *, version: int) -> Bundle:
+    """Put a bundle where a server finds it, under a version; doing it twice changes nothing.
+
+    Raises:
+        BundleExists: that version is there with other content.
+    """
+    return copy_bundle(bundle, bundle_directory(root, bundle.manifest.name, version), version=version)
+
+
+def remove_bundle(root: Path, name: str, version: int) -> None:
+    """Delete the bundle of a version that is neither desired nor served; a version that is not there is fine."""
+    shutil.rmtree(bundle_directory(root, name, version), ignore_errors=True)
+
+
+def read_desired(root: Path) -> DesiredState:
+    """The desired state; the empty one where nobody deployed yet.
+
+    Raises:
+        StateUnreadable: the file is not what `want_version` writes.
+    """
+    file = _desired_file(root)
+    try:
+        content = json.loads(file.read_bytes())
+        versions = {str(name): _positive(model["version"]) for name, model in content["models"].items()}
+        return DesiredState(generation=int(content.get("generation", 0)), versions=versions)
+    except FileNotFoundError:
+        return DesiredState()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateUnreadable(file, f"{type(error).__name__}: {error}") from error
+
+
+def want_version(root: Path, name: str, version: int) -> DesiredState:
+    """Ask the server to serve a version of a model, instead of the one that it serves now."""
+    with _locked(root):
+        before = read_desired(root)
+        return _write_desired(root, before, {**before.versions, name: version})
+
+
+def want_removed(root: Path, name: str) -> DesiredState:
+    """Ask the server to stop serving a model."""
+    with _locked(root):
+        before = read_desired(root)
+        return _write_desired(root, before, {other: v for other, v in before.versions.items() if other != name})
+
+
+def read_server(root: Path) -> ServerInfo | None:
+    """The server on this root, or None where none runs."""
+    content = _read_json(root / "server.json")
+    if content is None:
+        return None
+    info = ServerInfo(**content)
+    return info if is_alive(info.pid) else None
+
+
+def write_server(root: Path, info: ServerInfo) -> None:
+    """Say which server runs on this root."""
+    write_json(root / "server.json", asdict(info))
+
+
+def read_workers(root: Path) -> tuple[WorkerReport, ...]:
+    """What the workers that are alive say that they serve."""
+    contents = [_read_json(file) for file in sorted((root / "workers").glob("*.json"))]
+    reports = [WorkerReport(**content) for content in contents if content is not None]
+    return tuple(report for report in reports if is_alive(report.pid))
+
+
+def write_worker(root: Path, report: WorkerReport) -> None:
+    """Say what a worker serves."""
+    write_json(_worker_file(root, report.pid), asdict(report))
+
+
+def forget_worker(root: Path, pid: int) -> None:
+    """Take away the report of a worker that has ended."""
+    _worker_file(root, pid).unlink(missing_ok=True)
+
+
+def forget_dead_workers(root: Path) -> None:
+    """Take away the reports of workers that were killed and could not do it themselves."""
+    for file in (root / "workers").glob("*.json"):
+        if file.stem.isdigit() and not is_alive(int(file.stem)):
+            file.unlink(missing_ok=True)
+
+
+def convergence(root: Path, name: str, version: int) -> Convergence:
+    """Whether every worker serves `version` of `name` at this moment."""
+    server = read_server(root)
+    if server is None:
+        return Convergence(False, f"no inference server runs on {root}")
+    desired = read_desired(root)
+    if desired.versions.get(name) != version:
+        return Convergence(False, f"version {version} of {name!r} is not what the server is asked to serve")
+    workers = read_workers(root)
+    acted = [worker for worker in workers if worker.generation >= desired.generation]
+    failed = next((worker.errors[name] for worker in acted if name in worker.errors), None)
+    if failed is not None:
+        return Convergence(False, failed)
+    serving = sum(worker.versions.get(name) == version for worker in acted)
+    if serving < server.workers:
+        return Convergence(False, f"{serving} of {server.workers} workers serve version {version} of {name!r}")
+    return Convergence(True, f"{serving} of {server.workers} workers serve version {version} of {name!r}")
+
+
+def wait_until_served(root: Path, name: str, version: int, timeout: timedelta) -> Convergence:
+    """Wait until every worker serves `version` of `name`, and say whether they do.
+
+    Returns early with the sentence of a worker that tried and failed.
+    """
+    deadline = time.monotonic() + timeout.total_seconds()
+    while True:
+        now = convergence(root, name, version)
+        if now.served or time.monotonic() >= deadline or _has_failed(root, name):
+            return now
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there, be it somebody else's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a file that is never seen half-written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _has_failed(root: Path, name: str) -> bool:
+    generation = read_desired(root).generation
+    return any(name in worker.errors and worker.generation >= generation for worker in read_workers(root))
+
+
+def _write_desired(root: Path, before: DesiredState, versions: Mapping[str, int]) -> DesiredState:
+    desired = DesiredState(before.generation + 1, versions)
+    models = {name: {"version": version} for name, version in sorted(versions.items())}
+    write_json(_desired_file(root), {"generation": desired.generation, "models": models})
+    return desired
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One writer at a time: two deployments that read the same state would lose one of them."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".serving.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _positive(version: Any) -> int:
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"{version!r} is not a version")
+    return version
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _desired_file(root: Path) -> Path:
+    return root / "serving.json"
+
+
+def _worker_file(root: Path, pid: int) -> Path:
+    return root / "workers" / f"{pid}.json"

@@ -1,0 +1,130 @@
+"""Following the desired state: load what is asked for beside what serves, and swap it in only when it is proven."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from everfresh.errors import EverfreshError, StateUnreadable
+from everfresh.serving.metrics import Metrics
+from everfresh.serving.models import ModelTable, load_model
+from everfresh.serving.state import (
+    DesiredState,
+    WorkerReport,
+    bundle_directory,
+    forget_worker,
+    read_desired,
+    write_worker,
+)
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.05
+RETRY_AFTER_S = 5.0
+
+
+class StateWatcher:
+    """Brings one worker's models to the desired state, and reports what came of it.
+
+    A version that cannot be loaded is tried again every few seconds while it is desired; what serves goes on serving.
+    """
+
+    def __init__(self, root: Path, models: ModelTable, metrics: Metrics, *, when_orphaned: Callable[[], None]) -> None:
+        self._root = root
+        self._models = models
+        self._metrics = metrics
+        self._when_orphaned = when_orphaned
+        self._parent = os.getppid()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="desired-state", daemon=True)
+        self._seen: tuple[int, int, int] | None = None
+        self._desired: DesiredState | None = None
+        self._errors: dict[str, str] = {}
+        self._retry_at = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every desired model has a version that answers."""
+        desired = self._desired
+        return desired is not None and bool(desired.versions) and desired.versions.keys() <= self._models.current.keys()
+
+    def start(self) -> None:
+        """Begin to follow the desired state."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following, and take the report away."""
+        self._stopping.set()
+        self._thread.join()
+        forget_worker(self._root, os.getpid())
+
+    def look(self) -> None:
+        """Act on the desired state if it changed, or if a version that failed is due again."""
+        signature = _signature(self._root / "serving.json")
+        is_due = bool(self._errors) and time.monotonic() >= self._retry_at
+        if signature == self._seen and self._desired is not None and not is_due:
+            return
+        self._seen = signature
+        try:
+            desired = read_desired(self._root)
+        except StateUnreadable as error:
+            logger.error("%s", error)
+            return
+        self._converge(desired)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0 if self._desired is None else LOOK_EVERY_S):
+            if os.getppid() != self._parent:
+                self._when_orphaned()
+                return
+            try:
+                self.look()
+            except Exception:
+                # The thread must outlive whatever a file system or a bundle has in store for it.
+                logger.exception("The desired state could not be followed")
+                self._stopping.wait(RETRY_AFTER_S)
+
+    def _converge(self, desired: DesiredState) -> None:
+        errors: dict[str, str] = {}
+        for name, version in desired.versions.items():
+            error = self._serve(name, version)
+            if error is not None:
+                errors[name] = error
+        for name in self._models.versions().keys() - desired.versions.keys():
+            self._models.take_out(name)
+            logger.info("%s is no longer served", name)
+        self._errors = errors
+        self._retry_at = time.monotonic() + RETRY_AFTER_S
+        self._desired = desired
+        write_worker(self._root, WorkerReport(os.getpid(), desired.generation, self._models.versions(), errors))
+
+    def _serve(self, name: str, version: int) -> str | None:
+        """Swap a version in, unless it serves already; the sentence that says why not, if it could not be."""
+        if self._models.versions().get(name) == version:
+            return None
+        started = time.perf_counter()
+        try:
+            model = load_model(bundle_directory(self._root, name, version), name, version)
+        except Exception as error:
+            # A bundle may fail in ways that nobody listed; none of them may stop what serves.
+            sentence = str(error) if isinstance(error, EverfreshError) else f"{type(error).__name__}: {error}"
+            if self._errors.get(name) != sentence:
+                logger.error("%s v%s could not be loaded: %s", name, version, sentence)
+                self._metrics.load_failed(name)
+            return sentence
+        self._models.swap_in(model)
+        logger.info("%s v%s serves (%s, %.2f s)", name, version, model.scorer.path, time.perf_counter() - started)
+        return None
+
+
+def _signature(file: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced: its inode, its time, its size."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,60 @@
+"""One worker process: its models, its log, its application, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from everfresh.serving.dataplane import DataPlane
+from everfresh.serving.http.app import HttpApp
+from everfresh.serving.labels import LabelStore
+from everfresh.serving.metrics import Metrics
+from everfresh.serving.models import ModelTable
+from everfresh.serving.recorder import Recorder
+from everfresh.serving.state import inference_root
+from everfresh.serving.watcher import StateWatcher
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_SECONDS = 10.0
+
+
+class Worker:
+    """What granian runs in each of its processes, by its RSGI interface."""
+
+    def __init__(self, root: Path) -> None:
+        metrics = Metrics()
+        models = ModelTable()
+        self._recorder = Recorder(inference_root(root), metrics)
+        self._watcher = StateWatcher(root, models, metrics, when_orphaned=end_process)
+        store = LabelStore(inference_root(root), metrics)
+        self._app = HttpApp(DataPlane(models, self._recorder, metrics), self._watcher, store, metrics)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to load models; requests are answered meanwhile, by saying that nothing is ready."""
+        self._recorder.start()
+        self._watcher.start()
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """After the last request: write the rest of the log."""
+        self._watcher.stop()
+        self._app.close()
+        self._recorder.stop()
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Answer one request."""
+        await self._app.handle(scope, protocol)
+
+
+def end_process() -> None:
+    """End this worker because its server is gone: nobody else would, and the port must become free.
+
+    It ends as on a normal stop, with its requests answered and its log written, but not later than the alarm.
+    """
+    logger.error("The server process is gone; worker %s ends", os.getpid())
+    signal.setitimer(signal.ITIMER_REAL, ORPHAN_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)

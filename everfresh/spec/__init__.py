@@ -1,0 +1,1 @@
+"""What one model is: typed, frozen, unknown keys refused."""

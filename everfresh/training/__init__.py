@@ -1,0 +1,1 @@
+"""From a spec's candidates to one fitted pipeline: search, selection, fitting."""
