@@ -1,6 +1,7 @@
 """Everything that everfresh raises on purpose.
 
     EverfreshError
+    ├── SettingsError        an environment variable that holds what it cannot mean
     ├── SpecError            a spec that cannot be read or does not say what it must
     ├── DataError            a table that cannot be read or cannot be learned from
     ├── TrainingError        no candidate could be fitted
@@ -11,6 +12,7 @@
     ├── ServingError         an inference server that cannot start, or an endpoint that does not answer
     ├── TargetError          a target that could not do what it was asked
     ├── StackError           Prefect, MLflow or the inference server could not be started or reached
+    ├── ReplayError          a history that cannot be replayed
     └── MissingExtra         an optional dependency that is not installed
 
 A "no" (a gate, a policy, an alarm) is a value with a reason and never one of these. Every class writes
@@ -30,7 +32,27 @@ if TYPE_CHECKING:
 
 
 class EverfreshError(Exception):
-    """The base of all errors that a user is meant to read; the command line shows it without a traceback."""
+    """The base of all errors that a user is meant to read; the command line shows it without a traceback.
+
+    Attributes:
+        may_heal: whether the same call may succeed a little later, without anybody's help.
+    """
+
+    may_heal = False
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+class SettingsError(EverfreshError):
+    """An environment variable that holds what it cannot mean."""
+
+
+class InvalidSetting(SettingsError):
+    """A variable whose text is not what the variable is for."""
+
+    def __init__(self, variable: str, read: str, allowed: str) -> None:
+        super().__init__(f"The environment variable {variable} is {read!r}; it must be {allowed}. See docs/settings.md.")
 
 
 # --- spec ---------------------------------------------------------------------------------------
@@ -44,8 +66,10 @@ class SpecNotFound(SpecError):
     """There is no spec of that name or path."""
 
     def __init__(self, wanted: str, known: Sequence[str]) -> None:
+        close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
         there = f"There are: {', '.join(known)}." if known else "There is none yet: copy projects/flights.minimal.yaml."
-        super().__init__(f"No spec {wanted!r}. {there}")
+        super().__init__(f"No spec {wanted!r}.{hint} {there}")
 
 
 class InvalidSpec(SpecError):
@@ -287,7 +311,7 @@ class UnreadableSchedule(MonitoringError):
     """A cron line whose fields mean nothing."""
 
     def __init__(self, cron: str, why: str) -> None:
-        super().__init__(f"The schedule {cron!r} cannot be read: {why}. Write it as in \"0 3 * * 0\" (Sundays at three).")
+        super().__init__(f'The schedule {cron!r} cannot be read: {why}. Write it as in "0 3 * * 0" (Sundays at three).')
 
 
 # --- registry -----------------------------------------------------------------------------------
@@ -301,7 +325,9 @@ class NoChampion(RegistryError):
     """Nothing has been promoted yet."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"{model!r} has no champion yet. Run `everfresh train {model}`, then `everfresh deploy {model}`.")
+        super().__init__(
+            f"{model!r} has no champion yet. Run `everfresh train {model}`, then `everfresh deploy {model}`."
+        )
 
 
 class NoChallenger(RegistryError):
@@ -325,11 +351,25 @@ class VersionNotFound(RegistryError):
         super().__init__(f"{model!r} has no version {version} in the registry. See `everfresh status {model}`.")
 
 
+class BundleNotRegistered(RegistryError):
+    """A version whose run holds no bundle: its artifacts were deleted, or lie where this machine cannot read."""
+
+    def __init__(self, model: str, version: int, uri: str, why: str) -> None:
+        super().__init__(
+            f"The bundle of {model!r} version {version} cannot be read from MLflow at {uri}: {why.rstrip('.')}. "
+            "Bring its artifacts back, or train again."
+        )
+
+
 class RegistryUnreachable(RegistryError):
     """MLflow's database or server does not answer."""
 
+    may_heal = True
+
     def __init__(self, uri: str, why: str) -> None:
-        super().__init__(f"MLflow at {uri} cannot be reached: {why}. Start it with `everfresh up`, or set MLFLOW_TRACKING_URI.")
+        super().__init__(
+            f"MLflow at {uri} cannot be reached: {why}. Start it with `everfresh up`, or set MLFLOW_TRACKING_URI."
+        )
 
 
 # --- bundle -------------------------------------------------------------------------------------
@@ -373,6 +413,16 @@ class NoGoldenRows(BundleError):
         super().__init__(f"The bundle of {name!r} needs at least one real row to be measured on, and got none.")
 
 
+class NoAnswer(BundleError):
+    """A pipeline that answers real rows with NaN or an infinity: no target could serve that."""
+
+    def __init__(self, name: str, without: int, rows: int) -> None:
+        super().__init__(
+            f"The pipeline of {name!r} answers {without:,} of {rows:,} real rows with NaN or an infinity, and it "
+            "was not packed. Choose another estimator, or one of its parameters that gives every row a number."
+        )
+
+
 class ClassesDiffer(BundleError):
     """A classifier that answers for other classes than the ones it is said to have."""
 
@@ -413,15 +463,27 @@ class ServingError(EverfreshError):
     """An inference server that cannot start, or an endpoint that does not answer."""
 
 
+class RootTaken(ServingError):
+    """A second inference server on one root: the two would overwrite what they say about themselves."""
+
+    def __init__(self, root: Path, pid: int | None) -> None:
+        who = f"process {pid}" if pid is not None else "a process that did not say which"
+        super().__init__(f"An inference server runs on {root} already ({who}). Stop it, or choose another --root.")
+
+
 class StateUnreadable(ServingError):
     """The file that says which versions should serve is not what everfresh writes."""
 
     def __init__(self, file: Path, why: str) -> None:
-        super().__init__(f"{file} cannot be read as the desired state of a server: {why}. Deploy again to write it anew.")
+        super().__init__(
+            f"{file} cannot be read as the desired state of a server: {why}. Deploy again to write it anew."
+        )
 
 
 class EndpointUnreachable(ServingError):
     """Nobody answers at an endpoint's address, or not in time."""
+
+    may_heal = True
 
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"{url} does not answer: {why}. Is the inference server running? `everfresh status` tells.")
@@ -459,6 +521,13 @@ class DeployFailed(TargetError):
     def __init__(self, model: str, version: int, target: str, why: str, serving: int | None) -> None:
         still = f"v{serving} still serves" if serving is not None else "nothing served before, and nothing does now"
         super().__init__(f"{model} v{version} was not deployed to {target}: {why}; {still}.")
+
+
+class RemoveFailed(TargetError):
+    """A model that goes on being served although it should not."""
+
+    def __init__(self, model: str, target: str) -> None:
+        super().__init__(f"{target} still serves {model!r}, or is still changing it. Try again; its log may say why.")
 
 
 class NotServing(TargetError):
@@ -509,7 +578,30 @@ class PrefectUnreachable(StackError):
     """The Prefect server that the environment names does not answer."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(f"Prefect at {url} cannot be reached. Start it, or unset PREFECT_API_URL to use this machine's.")
+        super().__init__(
+            f"Prefect at {url} cannot be reached. Start it, or unset PREFECT_API_URL to use this machine's."
+        )
+
+
+class PrefectRefused(StackError):
+    """A Prefect server that answers, and does not do what it was asked."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"Prefect at {url} did not do what it was asked: {why}.")
+
+
+class DeploymentFailed(StackError):
+    """Prefect refused the flow deployments."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The flow deployments were not made: {why.rstrip('.')}. They are described in deployments/prefect.yaml.")
+
+
+class FlowsNotFound(StackError):
+    """The flows travel as source, beside the wheel, and are not here."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(f"There is no flows/ in {root}. Run the command in a checkout of everfresh, or set EVERFRESH_ROOT.")
 
 
 # --- extras -------------------------------------------------------------------------------------
@@ -520,3 +612,28 @@ class MissingExtra(EverfreshError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra {extra!r}. Install it with `pip install 'everfresh[{extra}]'`.")
+
+
+# --- replay -------------------------------------------------------------------------------------
+
+
+class ReplayError(EverfreshError):
+    """A history that cannot be replayed."""
+
+
+class CannotReplay(ReplayError):
+    """A table without a history, or one that went wrong on the way."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The history cannot be replayed: {why}.")
+
+
+class NotAReplay(ReplayError):
+    """Versions that production may rely on stand where a replay would begin afresh."""
+
+    def __init__(self, name: str, versions: Sequence[int]) -> None:
+        listed = ", ".join(f"v{version}" for version in versions)
+        super().__init__(
+            f"{name!r} has versions that no replay made ({listed}), and a replay begins by removing what is there. "
+            "Copy the spec, give the copy another name, and replay that."
+        )

@@ -58,10 +58,19 @@ def plain_text(value: Any) -> str | None:
     """
     if isinstance(value, str):
         return value
-    if value is None or value != value:
+    if _is_missing(value):
         return None
+    if getattr(value, "shape", None) == ():  # a scalar of numpy
+        value = value.item()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):  # the NA of pandas has no answer, and an array has many
+        return not hasattr(value, "__len__")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from everfresh.data.columns import Column, plain_text
+from everfresh.data.times import utc_times
 from everfresh.errors import MissingColumn, NotNumbers
 from everfresh.spec.data import DataSpec
 from everfresh.spec.metrics import Task
 
 _EXAMPLES = 3
+_LOOKED_AT = 1000
 
 
 def model_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
@@ -25,15 +28,12 @@ def model_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     Raises:
         MissingColumn: the table does not have one of them.
         NotNumbers: a column of numbers holds something else.
+        UnparsableTimes: a column of times does.
     """
     for column in columns:
         if column.name not in frame.columns:
             raise MissingColumn(column.name, "a feature of the model", list(frame.columns))
-    read = {
-        column.name: category_values(frame[column.name]) if column.is_category else _floats(frame[column.name])
-        for column in columns
-    }
-    return pd.DataFrame(read, index=frame.index)
+    return pd.DataFrame({column.name: _read(frame[column.name], column) for column in columns}, index=frame.index)
 
 
 def label_array(frame: pd.DataFrame, data: DataSpec, task: Task) -> NDArray[Any]:
@@ -59,9 +59,14 @@ def category_values(values: pd.Series) -> pd.Series:
     """
     if isinstance(values.dtype, pd.StringDtype) and values.dtype.na_value is np.nan:
         return values
-    codes, distinct = pd.factorize(values)
-    texts = pd.array([plain_text(_scalar(value)) for value in distinct], dtype="str")
-    return pd.Series(texts.take(codes, allow_fill=True), index=values.index, name=values.name)
+    if values.dtype == object and pd.api.types.infer_dtype(values) != "string":
+        # One by one: among objects, Python takes True, 1 and 1.0 for the same value, and some have no hash.
+        texts = pd.array([plain_text(value) for value in values], dtype="str")
+    else:
+        codes, distinct = pd.factorize(values)
+        each = pd.array([plain_text(value) for value in distinct], dtype="str")
+        texts = each.take(codes, allow_fill=True)
+    return pd.Series(texts, index=values.index, name=values.name)
 
 
 def numbers(values: pd.Series) -> pd.Series:
@@ -70,20 +75,24 @@ def numbers(values: pd.Series) -> pd.Series:
     Raises:
         NotNumbers: it holds text that is no number, or anything else.
     """
+    read, wrong = read_numbers(values)
+    if wrong.any():
+        examples = values[wrong].head(_LOOKED_AT).map(_shown).drop_duplicates().head(_EXAMPLES)
+        raise NotNumbers(str(values.name), int(wrong.sum()), examples.tolist())
+    return read
+
+
+def read_numbers(values: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """What `numbers` reads, and which values are no numbers; those are NaN."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        return epoch_seconds(values)
-    if pd.api.types.is_numeric_dtype(values):  # booleans are, too
-        return (
-            values.astype("Float64").astype("float64")
-            if pd.api.types.is_extension_array_dtype(values)
-            else (values.astype("float64"))
-        )
-    read = pd.to_numeric(values, errors="coerce")
-    wrong = values[read.isna() & values.notna()]
-    if len(wrong):
-        examples = [repr(value) for value in wrong.drop_duplicates().head(_EXAMPLES)]
-        raise NotNumbers(str(values.name), len(wrong), examples)
-    return numbers(read) if read.dtype != object else read.astype("float64")
+        read = epoch_seconds(values)
+    elif pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_complex_dtype(values):  # booleans are, too
+        is_plain = isinstance(values.dtype, np.dtype)
+        read = values.astype("float64") if is_plain else values.astype("Float64").astype("float64")
+    else:
+        may_be = values.astype(object)
+        read = pd.to_numeric(may_be.where(may_be.map(_may_be_a_number)), errors="coerce").astype("float64")
+    return read, read.isna() & values.notna()
 
 
 def epoch_seconds(times: pd.Series) -> pd.Series:
@@ -97,11 +106,17 @@ def epoch_seconds(times: pd.Series) -> pd.Series:
     return seconds.where(times.notna())
 
 
-def _floats(values: pd.Series) -> pd.Series:
-    read = numbers(values)
+def _read(values: pd.Series, column: Column) -> pd.Series:
+    if column.is_category:
+        return category_values(values)
+    is_time = column.dtype == "datetime" and not pd.api.types.is_numeric_dtype(values)
+    read = numbers(utc_times(values) if is_time else values)
     return read.where(np.isfinite(read))
 
 
-def _scalar(value: Any) -> Any:
-    """Scalars of numpy as Python's own, so that one rule writes both."""
-    return value.item() if isinstance(value, np.generic) else value
+def _may_be_a_number(value: Any) -> bool:
+    return isinstance(value, str | float | int | Decimal | np.number | np.bool_)
+
+
+def _shown(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from everfresh.data.columns import Column, plain_text
+from everfresh.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,9 @@ ANSWER_PREFIX = "p."
 VALUE = "value"
 
 _TIME = pa.timestamp("us", tz="UTC")
+_ROW = pa.schema(
+    [("id", pa.string()), ("time", _TIME), ("received", _TIME), ("version", pa.int64()), ("request_id", pa.string())]
+)
 _LABELS = pa.schema([("id", pa.string()), ("label", pa.string()), ("received", _TIME)])
 
 
@@ -56,8 +60,7 @@ def log_schema(columns: Sequence[Column], classes: Sequence[str]) -> pa.Schema:
     """The columns of the log of one model: `classes` are empty for a regression."""
     features = [(f"{FEATURE_PREFIX}{c.name}", pa.string() if c.is_category else pa.float64()) for c in columns]
     answers = [(f"{ANSWER_PREFIX}{name}", pa.float64()) for name in classes] or [(VALUE, pa.float64())]
-    known = [("id", pa.string()), ("time", _TIME), ("received", _TIME), ("version", pa.int64())]
-    return pa.schema([*known, ("request_id", pa.string()), *features, *answers])
+    return pa.schema([*_ROW, *(pa.field(name, dtype) for name, dtype in (*features, *answers))])
 
 
 def write_rows(root: Path, name: str, table: pa.Table) -> Path:
@@ -91,22 +94,23 @@ def read_log(
         version: only rows that this version answered.
         columns: only these; all of them where it is empty.
     """
-    import pandas as pd
+    wanted = [*columns, "time"] if columns and "time" not in columns else list(columns)
+    parts = [part for file in _files(root / name / "log") if (part := _read(file, window, version, wanted)) is not None]
+    parts = [part for part in parts if part.num_rows] or parts[:1] or [_ROW.empty_table()]
+    frame: pd.DataFrame = pa.concat_tables(_alike(parts), promote_options="default").to_pandas()
+    frame = frame.sort_values("time", kind="stable", ignore_index=True)
+    return frame.reindex(columns=list(columns)) if columns else frame
 
-    files = sorted((root / name / "log").glob("*.parquet"))
-    if not files:
-        return pd.DataFrame(columns=list(columns) or ["id", "time", "received", "version", "request_id"])
-    parts = [_read(file, window, version, columns) for file in files]
-    table = pa.concat_tables([part for part in parts if part.num_rows] or parts[:1], promote_options="default")
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.sort_values("time", kind="stable", ignore_index=True) if "time" in frame else frame
+
+def count_rows(root: Path, name: str) -> int:
+    """How many rows the log of the model `name` holds; only the files' ends are read."""
+    return sum(pq.read_metadata(file).num_rows for file in (root / name / "log").glob("*.parquet"))
 
 
 def read_labels(root: Path, name: str) -> pd.DataFrame:
     """All labels that came back, in the order in which they came: `id`, `label` (text), `received`."""
-    files = sorted((root / name / "labels").glob("*.parquet"))
-    tables = [pq.read_table(file, schema=_LABELS) for file in files]
-    frame: pd.DataFrame = (pa.concat_tables(tables) if tables else _LABELS.empty_table()).to_pandas()
+    parts = [part for file in _files(root / name / "labels") if (part := _table(file)) is not None]
+    frame: pd.DataFrame = pa.concat_tables([_LABELS.empty_table(), *parts]).to_pandas()
     return frame.sort_values("received", kind="stable", ignore_index=True)
 
 
@@ -118,26 +122,60 @@ def with_labels(log: pd.DataFrame, labels: pd.DataFrame, *, all_ids: pd.Series |
         labels: by `read_labels`.
         all_ids: every id that was ever served, where `log` is only a part; labels of other ids are unknown.
     """
+    labels = labels[labels["label"].notna()]
     newest = labels.drop_duplicates("id", keep="last")
     says_the_same = labels.drop_duplicates(["id", "label"])
-    contradicted = int(says_the_same["id"].duplicated(keep=False).groupby(says_the_same["id"]).any().sum())
     served = log.drop_duplicates("id", keep="last")
     known = served["id"] if all_ids is None else all_ids
     return LabelledLog(
         frame=served.merge(newest[["id", "label"]], on="id", how="left"),
         unknown_labels=int((~newest["id"].isin(known)).sum()),
         repeated_labels=len(labels) - len(says_the_same),
-        contradicted_labels=contradicted,
+        contradicted_labels=says_the_same.loc[says_the_same["id"].duplicated(), "id"].nunique(),
     )
 
 
-def _read(file: Path, window: Window | None, version: int | None, columns: Sequence[str]) -> pa.Table:
-    filters = []
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def _read(file: Path, window: Window | None, version: int | None, columns: Sequence[str]) -> pa.Table | None:
+    filters: list[tuple[str, str, Any]] = []
     if window is not None:
-        filters += [("time", ">=", window.start), ("time", "<", window.end)]
+        filters += [("time", ">=", _utc(window.start)), ("time", "<", _utc(window.end))]
     if version is not None:
         filters.append(("version", "==", version))
-    return pq.read_table(file, filters=filters or None, columns=list(columns) or None)
+    return _table(file, filters=filters or None, columns=columns)
+
+
+def _table(file: Path, *, filters: Any = None, columns: Sequence[str] = ()) -> pa.Table | None:
+    """What a file holds; None if it is gone, for old files are removed while others are read."""
+    try:
+        # Of the columns, those that it has: an older version did not know every feature.
+        there = [name for name in columns if name in pq.read_schema(file).names] if columns else None
+        return pq.read_table(file, filters=filters, columns=there, partitioning=None)
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        raise SourceUnreadable(str(file), f"{type(error).__name__}: {error}; move it away if it is damaged") from error
+
+
+def _alike(parts: Sequence[pa.Table]) -> list[pa.Table]:
+    """Text in each column that is text in one of the parts: the next version may take a number for a category."""
+    texts = {field.name for part in parts for field in part.schema if field.type == pa.string()}
+    return [_as_text(part, texts) for part in parts]
+
+
+def _as_text(part: pa.Table, names: Collection[str]) -> pa.Table:
+    for position, field in enumerate(part.schema):
+        if field.name in names and field.type != pa.string():
+            texts = pa.array(map(plain_text, part[position].to_pylist()), pa.string())
+            part = part.set_column(position, field.name, texts)
+    return part
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _write(folder: Path, table: pa.Table) -> Path:
@@ -145,7 +183,10 @@ def _write(folder: Path, table: pa.Table) -> Path:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     file, temporary = folder / f"{name}.parquet", folder / f".{name}.tmp"
     try:
-        pq.write_table(table, temporary)
+        with temporary.open("wb") as content:
+            pq.write_table(table, content)
+            content.flush()
+            os.fsync(content.fileno())  # or a power cut could leave the new name on an empty file
         temporary.rename(file)
     except BaseException:
         temporary.unlink(missing_ok=True)

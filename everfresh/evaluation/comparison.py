@@ -4,7 +4,7 @@ A paired bootstrap: rows are drawn with replacement, both models are scored on t
 improvement over many draws is the spread that another holdout would have shown (Efron and Tibshirani, "An Introduction
 to the Bootstrap", 1993; Koehn, "Statistical Significance Tests for Machine Translation Evaluation", 2004, for models).
 A draw is a vector of counts, so that answers are sorted once and not once a draw: 1,000 draws of 30,000 rows take
-less than a second for every metric.
+two seconds at most, for every metric.
 
 Rows with times are drawn in blocks of time, not one by one: flights of one stormy evening are late together, and a
 bootstrap that takes them for independent is too sure of itself (Künsch, "The Jackknife and the Bootstrap for General
@@ -32,9 +32,7 @@ MAX_UNSCORED_SHARE = 0.05
 POWER = 0.8
 """The chance of seeing the smallest visible improvement, by convention."""
 
-_EPOCH = np.datetime64(0, "s")
-_CALENDAR = ((np.timedelta64(7, "D"), "a week"), (np.timedelta64(1, "D"), "a day"),
-             (np.timedelta64(6, "h"), "6 hours"), (np.timedelta64(1, "h"), "an hour"))  # fmt: skip
+_CALENDAR = ((7 * 86400, "a week"), (86400, "a day"), (6 * 3600, "6 hours"), (3600, "an hour"))
 
 
 @dataclass(frozen=True)
@@ -119,10 +117,11 @@ def time_blocks(times: NDArray[np.datetime64]) -> Blocks:
     """Blocks of time: the longest of a week, a day, 6 hours and an hour that gives at least `MIN_BLOCKS` blocks.
 
     Where even hours are too few, the rows in the order of their times are cut into `MIN_BLOCKS` stretches, or into
-    single rows where there are no more than that.
+    single rows where there are no more than that. Rows without a time are a block of their own.
     """
+    seconds = times.astype("datetime64[s]").astype(np.int64)
     for length, name in _CALENDAR:
-        distinct, of_row = np.unique((times - _EPOCH) // length, return_inverse=True)
+        distinct, of_row = np.unique(seconds // length, return_inverse=True)
         if len(distinct) >= MIN_BLOCKS:
             return Blocks(of_row, len(distinct), f"blocks of {name}")
     count = min(MIN_BLOCKS, len(times))

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never
 
+from everfresh.evaluation.calibration import calibration_error
 from everfresh.evaluation.comparison import Comparison, compare
 from everfresh.evaluation.evidence import Champion, Evidence
-from everfresh.evaluation.metrics import expected_calibration_error, score
+from everfresh.evaluation.metrics import score
 from everfresh.evaluation.slices import Slice, slices_of
 from everfresh.evaluation.sufficiency import too_few_rows
 from everfresh.evaluation.verdict import Detail, GateResult, Verdict, conclude
@@ -26,6 +27,10 @@ from everfresh.spec.promotion import (
 
 LISTED_GROUPS = 50
 """How many groups a slice gate's details name; a column can have thousands."""
+
+
+MAX_CHANCE = 0.5
+"""The share of a calibration limit that chance may make up before an error above the limit says nothing."""
 
 
 def judge(gates: Sequence[Gate], evidence: Evidence, *, seed: int) -> Verdict:
@@ -145,21 +150,28 @@ def slices(gate: SliceGate, evidence: Evidence) -> GateResult:
 
 
 def calibration(gate: CalibrationGate, evidence: Evidence) -> GateResult:
-    """Whether predicted probabilities are true frequencies."""
+    """Whether predicted probabilities are true frequencies; a large error on few rows is INSUFFICIENT and no FAIL."""
     if evidence.task != "classification":
         return _insufficient("calibration", "calibration was not measured: a regression has no probabilities")
     if lacking := too_few_rows(None, evidence.y, evidence.classes):
         return _insufficient("calibration", f"calibration was not judged: {lacking}")
-    error = expected_calibration_error(evidence.y, evidence.challenger, evidence.classes)
-    if math.isnan(error):
+    found = calibration_error(evidence.y, evidence.challenger, evidence.classes)
+    if math.isnan(found.error):
         return _insufficient("calibration", "the calibration error cannot be computed on the holdout")
-    measured, limit = _told_apart(error, gate.at_most)
+    measured, limit = _told_apart(found.error, gate.at_most)
+    kept = found.error <= gate.at_most
+    reason = f"the expected calibration error is {measured}, the gate asks at most {limit}"
+    # Chance only ever adds to the error: what is small on few rows is small, what is large may be nothing but chance.
+    drowned = not kept and found.by_chance > MAX_CHANCE * gate.at_most
+    if drowned:
+        reason += f"; on {len(evidence.y):,} rows chance alone gives {found.by_chance:.3f}"
     return GateResult(
         gate="calibration",
-        status="PASS" if error <= gate.at_most else "FAIL",
-        reason=f"the expected calibration error is {measured}, the gate asks at most {limit}",
-        measured=error,
+        status="PASS" if kept else "INSUFFICIENT" if drowned else "FAIL",
+        reason=reason,
+        measured=found.error,
         limit=gate.at_most,
+        details={"by_chance": found.by_chance},
     )
 
 
@@ -168,10 +180,9 @@ def parity(gate: ParityGate, evidence: Evidence) -> GateResult:
     difference = evidence.parity
     if difference is None:
         return _insufficient("parity", "parity was not measured")
-    if math.isnan(difference):
-        return GateResult(
-            "parity", "FAIL", "the bundle's answer holds NaN where the model's does not", None, gate.at_most
-        )
+    if not math.isfinite(difference):
+        reason = "the bundle's answer is no finite number where the model's is one"
+        return GateResult("parity", "FAIL", reason, None, gate.at_most)
     return GateResult(
         gate="parity",
         status="PASS" if difference <= gate.at_most else "FAIL",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everfresh.evaluation.ranking import Ranking
+from everfresh.evaluation.sums import dot
 from everfresh.spec.metrics import Metric
 
 Answer: TypeAlias = NDArray[np.float64]
@@ -33,7 +34,8 @@ def score(metric: Metric, y: Labels, answer: Answer, classes: Sequence[str] = ()
     more, those are the plain mean over the classes that occur in `y`, each against the rest. They are NaN where no
     class can be scored: roc_auc needs a positive and a negative row, the others a positive one. `brier` is half the
     squared distance to the truth, which lies between 0 and 1 and is the usual score for two classes. r2 is NaN where
-    all labels are equal. All are NaN without rows, and where the answer itself holds a NaN.
+    all labels are equal. All are NaN without rows, and where the answer itself holds a NaN or an
+    infinity.
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -56,7 +58,7 @@ def scorer(metric: Metric, y: Labels, answer: Answer, classes: Sequence[str] = (
         raise ValueError(
             f"the answer has the shape {answer.shape}, {len(y)} rows and {len(classes)} classes need {expected}"
         )
-    if len(y) == 0 or np.isnan(answer).any():
+    if len(y) == 0 or not np.isfinite(answer).all():
         return lambda _weights: float("nan")
     if metric in ("rmse", "mae", "r2"):
         return _regression_scorer(metric, np.asarray(y, dtype=np.float64), answer)
@@ -75,32 +77,6 @@ def class_codes(y: Labels, classes: Sequence[str]) -> NDArray[np.intp]:
     return codes[inverse]
 
 
-def expected_calibration_error(y: Labels, answer: Answer, classes: Sequence[str], bins: int = 15) -> float:
-    """How far probabilities are from true frequencies, on average over the rows: between 0 and 1, 0 is best.
-
-    For two classes the probability of the second one against how often it occurs; for more, the probability of the
-    predicted class against how often it is right (Guo et al., "On Calibration of Modern Neural Networks", 2017). Bins
-    hold equally many rows, not equally wide stretches, most of which would be nearly empty (Nixon et al., "Measuring
-    Calibration in Deep Learning", 2019); rows with one probability stay in one bin. It is never quite 0 on few rows:
-    with bins of n rows, chance alone gives about 0.4 / sqrt(n). NaN without rows.
-
-    >>> answer = np.repeat([[0.8, 0.2]], 10, axis=0)
-    >>> round(expected_calibration_error(np.array(["no"] * 7 + ["yes"] * 3), answer, ("no", "yes")), 3)
-    0.1
-    """
-    if len(y) == 0 or np.isnan(answer).any():
-        return float("nan")
-    codes = class_codes(y, classes)
-    if len(classes) == 2:
-        confidence, occurs = answer[:, 1], codes == 1
-    else:
-        confidence, occurs = answer.max(axis=1), codes == answer.argmax(axis=1)
-    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]))
-    bin_of_row = np.searchsorted(edges, confidence, side="left")
-    gaps = np.bincount(bin_of_row, weights=confidence) - np.bincount(bin_of_row, weights=occurs)
-    return float(np.abs(gaps).sum() / len(y))
-
-
 def _regression_scorer(metric: Metric, y: NDArray[np.float64], answer: Answer) -> Scorer:
     if metric == "mae":
         return _mean_of(np.abs(answer - y))
@@ -111,8 +87,8 @@ def _regression_scorer(metric: Metric, y: NDArray[np.float64], answer: Answer) -
 
 
 def _share_explained(mean_square: float, y: NDArray[np.float64], weights: Weights) -> float:
-    mean = weights @ y / weights.sum()
-    spread = weights @ (y - mean) ** 2 / weights.sum()
+    mean = dot(weights, y) / weights.sum()
+    spread = dot(weights, (y - mean) ** 2) / weights.sum()
     return float(1 - mean_square / spread) if spread > 0 else float("nan")
 
 
@@ -135,7 +111,7 @@ def _classification_scorer(metric: Metric, codes: NDArray[np.intp], answer: Answ
 
 
 def _mean_of(losses: NDArray[np.float64]) -> Scorer:
-    return lambda weights: float(weights @ losses / weights.sum())
+    return lambda weights: dot(weights, losses) / float(weights.sum())
 
 
 def _mean_over_classes(scorers: Sequence[Scorer]) -> Scorer:

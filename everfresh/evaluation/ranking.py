@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from everfresh.evaluation.sums import dot
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -40,7 +42,7 @@ class Ranking:
         if total == 0:
             return float("nan")
         ranked_below = negatives.sum() - np.cumsum(negatives) + negatives / 2
-        return float(positives @ ranked_below / total)
+        return dot(positives, ranked_below) / float(total)
 
     def average_precision(self, weights: NDArray[np.float64]) -> float:
         """The precision at each threshold, weighted by the recall that it adds; NaN without a positive row."""
@@ -51,7 +53,7 @@ class Ranking:
         answered = found + np.cumsum(negatives)
         # Before the first row that counts, nothing is answered and no recall is added: any precision will do.
         precision = np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
-        return float(positives @ precision / found[-1])
+        return dot(positives, precision) / float(found[-1])
 
     def _steps(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The weight of positive and of negative rows in each group of ties."""

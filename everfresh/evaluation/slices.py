@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from everfresh.data.frames import category_values
+from everfresh.data.frames import category_values, numbers
 
 MAX_VALUES_OF_A_NUMBER = 50
 """A number with more distinct values than this is a measurement, and is cut into quarters."""
@@ -48,6 +48,8 @@ def _is_measurement(values: pd.Series) -> bool:
 
 
 def _quarters(values: pd.Series) -> Iterator[Slice]:
+    if pd.api.types.is_numeric_dtype(values):
+        values = numbers(values).replace([np.inf, -np.inf], np.nan)  # missing, as for the model
     quarter, edges = pd.qcut(values, 4, labels=False, retbins=True, duplicates="drop")
     names = [f"{_bound(low)} to {_bound(high)}" for low, high in pairwise(edges)]
     return _by_code(quarter.fillna(-1).to_numpy(dtype=np.intp), names)

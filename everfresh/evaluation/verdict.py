@@ -9,10 +9,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from everfresh.errors import InvalidOverride, UnreadableVerdict
 
+GateStatus = Literal["PASS", "FAIL", "INSUFFICIENT"]
 Status = Literal["PASS", "FAIL", "INSUFFICIENT", "OVERRIDDEN"]
 Detail: TypeAlias = "bool | int | float | str | Sequence[Detail] | Mapping[str, Detail] | None"
 
 _FORMAT = 1
+_ESCAPED = str.maketrans({"\\": "\\\\", "|": "\\|", "[": "\\[", "`": "\\`", "<": "&lt;"})
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class GateResult:
     """
 
     gate: str
-    status: Literal["PASS", "FAIL", "INSUFFICIENT"]
+    status: GateStatus
     reason: str
     measured: float | None = None
     limit: float | None = None
@@ -106,21 +108,27 @@ class Verdict:
         """The verdict that `to_json` wrote.
 
         Raises:
-            UnreadableVerdict: `document` is something else, or was written by a newer everfresh.
+            UnreadableVerdict: `document` is something else, was written by a newer everfresh, or does not follow from
+                its gates.
         """
+        if not isinstance(document, Mapping):
+            raise UnreadableVerdict(f"it is a {type(document).__name__}")
         if document.get("format") != _FORMAT:
             raise UnreadableVerdict(f"its format is {document.get('format')!r}, this version reads {_FORMAT}")
         if document.get("status") not in get_args(Status):
             raise UnreadableVerdict(f"its status is {document.get('status')!r}")
         try:
-            return cls(
+            verdict = cls(
                 results=tuple(GateResult(**result) for result in document["results"]),
                 status=document["status"],
                 reason=document["reason"],
                 overridden=_read_override(document["overridden"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, InvalidOverride) as error:
             raise UnreadableVerdict(f"{type(error).__name__}: {error}") from error
+        if why := _contradiction(verdict):
+            raise UnreadableVerdict(why)
+        return verdict
 
     def to_markdown(self) -> str:
         """A heading, the reason, and a table of the gates, for a card or a Prefect artifact."""
@@ -158,7 +166,8 @@ def override(verdict: Verdict, decision: Override, now: datetime) -> Verdict:
     if decision.expired(now):
         return replace(verdict, reason=f"{verdict.reason} The override by {decision.by} ended at {until}.")
     why = decision.why.strip().rstrip(".")
-    reason = f"Overridden by {decision.by} until {until}: {why}. The gates said: {verdict.reason}"
+    said = conclude(verdict.results).reason
+    reason = f"Overridden by {decision.by} until {until}: {why}. The gates said: {said}"
     return replace(verdict, status="OVERRIDDEN", reason=reason, overridden=decision)
 
 
@@ -182,6 +191,16 @@ def _read_override(document: Mapping[str, Any] | None) -> Override | None:
     return Override(by=document["by"], why=document["why"], until=datetime.fromisoformat(document["until"]))
 
 
+def _contradiction(verdict: Verdict) -> str:
+    """Why a verdict does not follow from its gates, as a clause; empty where it does."""
+    if unknown := [result.status for result in verdict.results if result.status not in get_args(GateStatus)]:
+        return f"a gate's status is {unknown[0]!r}"
+    followed = conclude(verdict.results).status
+    if verdict.status == "OVERRIDDEN":
+        return "" if verdict.overridden else "it is overridden by nobody"
+    return "" if verdict.status == followed else f"it says {verdict.status}, and its gates say {followed}"
+
+
 def _row(result: GateResult) -> str:
     cells = (result.gate, result.status, _figure(result.measured), _figure(result.limit), result.reason)
     return f"| {' | '.join(_cell(cell) for cell in cells)} |"
@@ -192,5 +211,5 @@ def _figure(value: float | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of its cell: slices carry values of the table, which anybody may have written."""
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    """Text that is only text in its cell: slices carry values of the table, which anybody may have written."""
+    return " ".join(text.translate(_ESCAPED).split())

@@ -126,7 +126,7 @@ def measure_performance(
     score: ScoreFunction,
     *,
     reference_score: float | None,
-    worth_a_drop: float,
+    worth_a_drop: float | None,
     level: float = 0.025,
     seed: int,
 ) -> PerformanceReport:
@@ -140,7 +140,7 @@ def measure_performance(
         metric: what to measure.
         score: how to compute it.
         reference_score: the champion's score at training, on rows it was not fitted on.
-        worth_a_drop: in the metric's unit, above 0.
+        worth_a_drop: in the metric's unit, above 0; None where no drop is worth an alarm.
         level: one-sided; for a promised number of false alarms a year, take `schedule.level_per_check`.
         seed: of the bootstrap.
     """
@@ -156,7 +156,7 @@ def measure_performance(
         return _report(rows, metric, "INSUFFICIENT", reason, score=measured, error=error)
     drop = (reference_score - measured) if higher_is_better(metric) else (measured - reference_score)
     surely = drop - float(-ndtri(level)) * error
-    dropped = drop >= worth_a_drop and surely > 0
+    dropped = worth_a_drop is not None and drop >= worth_a_drop and surely > 0
     return _report(
         rows,
         metric,
@@ -208,11 +208,11 @@ def _sentence(
     drop: float,
     *,
     dropped: bool,
-    worth_a_drop: float,
+    worth_a_drop: float | None,
 ) -> str:
     change = f"{abs(drop):.3f} {'worse' if drop > 0 else 'better'} than the {reference:.3f} at training"
     verdict = f"{metric} is {measured:.3f} on {rows.labelled:,} labelled rows, {change}"
-    if dropped:
+    if dropped or worth_a_drop is None:
         return f"{verdict}."
     if drop >= worth_a_drop:
         return f"{verdict}, which chance can explain."

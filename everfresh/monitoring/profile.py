@@ -224,13 +224,21 @@ def count(profile: Profile, frame: pd.DataFrame, *, times: Any = None, answers: 
     return _count(profile, series, rows=len(frame), times=times)
 
 
-def count_log(profile: Profile, log: pd.DataFrame) -> Counts:
-    """Rows of the inference log (`x.<name>`, and `p.<class>` or `value`) on the grids of `profile`."""
+def count_log(profile: Profile, log: pd.DataFrame, *, version: int | None = None) -> Counts:
+    """Rows of the inference log (`x.<name>`, and `p.<class>` or `value`) on the grids of `profile`.
+
+    Args:
+        profile: the reference.
+        log: served rows; all of them count as data.
+        version: only the answers of this version count as predictions; another one's are not this one's drift.
+    """
+    answered = log if version is None or "version" not in log.columns else log[log["version"] == version]
     series: dict[tuple[Role, str], Any] = {}
     for column in profile.columns:
-        logged = f"x.{column.name}" if column.role == "feature" else column.name
-        if column.role != "label" and logged in log.columns:
-            series[column.role, column.name] = log[logged]
+        if column.role == "feature" and f"x.{column.name}" in log.columns:
+            series[column.role, column.name] = log[f"x.{column.name}"]
+        elif column.role == "prediction" and column.name in answered.columns:
+            series[column.role, column.name] = answered[column.name]
     return _count(profile, series, rows=len(log), times=log["time"] if "time" in log.columns else None)
 
 

@@ -47,6 +47,12 @@ class MonitoringReport:
         return "OK" if "OK" in judged else "INSUFFICIENT"
 
     @property
+    def looks_stale(self) -> bool:
+        """Whether the data drifted or the metric dropped: what a retrain may mend, as broken data is not."""
+        drifted = self.drift is not None and self.drift.status == "DRIFT"
+        return drifted or any(report.status == "DROPPED" for report in self.performance)
+
+    @property
     def reason(self) -> str:
         """The status in sentences: what is wrong first, else what was found."""
         reports = [report for report in (self.drift, *self.performance) if report is not None]

@@ -13,13 +13,14 @@ file by file before anything in it is loaded. The inference server imports this 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ from everfresh.packaging.manifest import MANIFEST, Manifest, ModelFacts, manifes
 if TYPE_CHECKING:
     from pandas import DataFrame
     from sklearn.pipeline import Pipeline
+
+
+_LEFT_BEHIND_AFTER_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,11 @@ def write_bundle(
         profile: the reference profile, as JSON.
 
     Raises:
-        NoGoldenRows: `rows` is empty.
+        NoGoldenRows: there is no row that a server would accept.
+        NoAnswer: the pipeline answers a real row with NaN or an infinity.
+        ClassesDiffer: the pipeline answers for other classes, or in another order, than `facts` says.
         TypesRefused: the pipeline is made of types that may not be loaded again.
+        AnswerDiffers: the stored pipeline does not answer as the fitted one.
     """
     # The only heavy import, at the only function that the inference server never calls.
     from everfresh.packaging.build import build
@@ -89,11 +96,14 @@ def write_bundle(
         path=built.path,
         path_reason=built.path_reason,
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        libraries=built.libraries,
     )
-    with _placed(directory) as temporary:
+    with _beside(directory) as temporary:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
         (temporary / MANIFEST).write_bytes(manifest_bytes(manifest))
+        while not _took_place(temporary, directory):
+            _set_aside(directory)
     return manifest
 
 
@@ -104,19 +114,20 @@ def open_bundle(directory: Path) -> Bundle:
         BundleMissing: there is no bundle.
         BundleDamaged: a file is missing, is one too many, or holds other bytes than were written.
     """
-    file = directory / MANIFEST
-    if not file.is_file():
-        raise BundleMissing(directory)
     try:
-        manifest = Manifest.from_json(json.loads(file.read_bytes()))
+        content = (directory / MANIFEST).read_bytes()
+        there = {path.name for path in directory.iterdir()}
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleMissing(directory) from error
+    try:
+        manifest = Manifest.from_json(json.loads(content))
     except ValueError as error:
         raise BundleDamaged(directory, MANIFEST, str(error)) from error
+    for name in sorted(there - {MANIFEST, *manifest.files}):
+        raise BundleDamaged(directory, name, "is not listed in bundle.json")
     bundle = Bundle(directory, manifest)
     for name in manifest.files:
         bundle.read(name)
-    for path in directory.iterdir():
-        if path.name != MANIFEST and path.name not in manifest.files:
-            raise BundleDamaged(directory, path.name, "is not listed in bundle.json")
     return bundle
 
 
@@ -128,41 +139,81 @@ def copy_bundle(bundle: Bundle, directory: Path, *, version: int) -> Bundle:
         BundleDamaged: a file of `bundle` changed after it was opened.
     """
     manifest = bundle.manifest.with_version(version)
-    if (directory / MANIFEST).exists():
-        there = _intact(directory)
-        if there is not None and there.manifest == manifest:
-            return there
-        if there is not None:
-            raise BundleExists(directory, there=there.manifest.digest, new=manifest.digest)
-    with _placed(directory) as temporary:
+    if (there := _same_bundle(directory, manifest)) is not None:
+        return there
+    with _beside(directory) as temporary:
         for name in manifest.files:
             (temporary / name).write_bytes(bundle.read(name))
         (temporary / MANIFEST).write_bytes(manifest_bytes(manifest))
+        while not _took_place(temporary, directory):
+            # Something is there: the copy of another process that was faster, or what this one repairs.
+            if (there := _same_bundle(directory, manifest)) is not None:
+                return there
+            _set_aside(directory)
     return Bundle(directory, manifest)
 
 
-def _intact(directory: Path) -> Bundle | None:
-    """A damaged bundle counts as none: copying the version again is how it is repaired."""
+def _same_bundle(directory: Path, manifest: Manifest) -> Bundle | None:
+    """The bundle in `directory` if it is this one. A damaged bundle counts as none: copying it again repairs it.
+
+    Raises:
+        BundleExists: it is intact and another one.
+    """
     try:
-        return open_bundle(directory)
-    except BundleDamaged:
+        there = open_bundle(directory)
+    except (BundleMissing, BundleDamaged):
         return None
+    if there.manifest != manifest:
+        raise BundleExists(directory, there=there.manifest.digest, new=manifest.digest)
+    return there
 
 
 @contextmanager
-def _placed(directory: Path) -> Iterator[Path]:
-    """A temporary directory that takes the place of `directory` when the block ends well, and goes away otherwise."""
+def _beside(directory: Path) -> Iterator[Path]:
+    """A new directory beside `directory`, on the same disk; it is gone when the block ends, unless it was renamed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    mark = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    temporary = directory.with_name(f".{directory.name}.{mark}.new")
-    old = directory.with_name(f".{directory.name}.{mark}.old")
+    _sweep(directory)
+    temporary = _name_beside(directory)
     temporary.mkdir()
     try:
         yield temporary
-        # A directory cannot be renamed onto a filled one: the old one steps aside first.
-        if directory.exists():
-            directory.rename(old)
-        temporary.rename(directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _took_place(temporary: Path, directory: Path) -> bool:
+    """Rename `temporary` to `directory`, unless something is already there."""
+    try:
+        temporary.rename(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _set_aside(directory: Path) -> None:
+    """A directory cannot be renamed onto a filled one: the old one steps aside first, and is deleted."""
+    old = _name_beside(directory)
+    with suppress(FileNotFoundError):  # another process was faster
+        directory.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what a process that was killed while it wrote `directory` left beside it."""
+    for path in directory.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process was faster
+            if (
+                path.name.startswith(_mark(directory))
+                and time.time() - path.stat().st_mtime > _LEFT_BEHIND_AFTER_SECONDS
+            ):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _name_beside(directory: Path) -> Path:
+    return directory.with_name(f"{_mark(directory)}{uuid.uuid4().hex}")
+
+
+def _mark(directory: Path) -> str:
+    return f".{directory.name}.unfinished-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -24,20 +24,25 @@ class GoldenRows:
     batch: Batch
     answer: Answer
 
+    @property
+    def columns(self) -> Mapping[str, Sequence[object]]:
+        """The rows as a client sends them: plain values column by column, None for a missing one."""
+        numbers = {
+            name: [None if isnan(v) else v for v in values.tolist()] for name, values in self.batch.numbers.items()
+        }
+        return {**numbers, **{name: list(values) for name, values in self.batch.categories.items()}}
+
     def difference(self, answer: Answer) -> float:
         """The largest difference of `answer` to the golden one; see `largest_difference`."""
         return largest_difference(self.answer, answer)
 
     def to_json(self) -> dict[str, Any]:
         """The rows column by column; a missing value is null."""
-        numbers = {
-            name: [None if isnan(v) else v for v in values.tolist()] for name, values in self.batch.numbers.items()
-        }
-        categories = {name: list(values) for name, values in self.batch.categories.items()}
+        columns = self.columns
         return {
             "rows": self.batch.rows,
-            "numbers": numbers,
-            "categories": categories,
+            "numbers": {name: columns[name] for name in self.batch.numbers},
+            "categories": {name: columns[name] for name in self.batch.categories},
             "answer": self.answer.tolist(),
         }
 
@@ -66,7 +71,8 @@ def largest_difference(expected: Answer, answer: Answer) -> float:
     """
     if expected.shape != answer.shape:
         return float("inf")
-    apart = answer != expected  # what is equal is not subtracted: an infinite answer equals itself
+    # What is the same is not subtracted: an infinite answer equals itself, and here so does NaN.
+    apart = (answer != expected) & ~(np.isnan(answer) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
         difference = np.abs(answer[apart] - expected[apart]) / np.maximum(1.0, np.abs(expected[apart]))
     return float("inf") if np.isnan(difference).any() else float(difference.max(initial=0.0))

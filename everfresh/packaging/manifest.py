@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from pathlib import PurePath
+from typing import Any, Literal, get_args
 
 from everfresh.data.columns import Column
 from everfresh.spec.metrics import Task
@@ -61,12 +62,14 @@ class Manifest(ModelFacts):
         path: what answers requests: the compiled plan in ONNX Runtime, or the stored scikit-learn pipeline.
         path_reason: the sentence that says why it is that path, with the measured difference.
         files: file name to SHA-256 in hexadecimal digits; every file of the bundle but the manifest itself.
+        libraries: the versions of what fitted and compiled the model, by the names of the packages.
     """
 
     version: int | None = None
     path: ScoringPath = "sklearn"
     path_reason: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -92,6 +95,8 @@ class Manifest(ModelFacts):
         Raises:
             ValueError: a key is missing or of the wrong kind, the format is a newer one, or the digest does not fit.
         """
+        if not isinstance(content, Mapping):
+            raise ValueError("holds no JSON object")
         if content.get("format") != FORMAT:
             raise ValueError(f"has the format {content.get('format')!r}, and this version of everfresh reads {FORMAT}")
         try:
@@ -109,12 +114,14 @@ class Manifest(ModelFacts):
                 path=content["path"],
                 path_reason=content["path_reason"],
                 files=dict(content["files"]),
+                libraries=dict(content["libraries"]),
                 metadata=dict(content["metadata"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"does not say what a manifest must ({type(error).__name__}: {error})") from error
         if manifest.digest != content.get("digest"):
             raise ValueError("does not fit the digest that it carries")
+        _check_values(manifest)
         return manifest
 
     def _content(self) -> dict[str, Any]:
@@ -131,6 +138,7 @@ class Manifest(ModelFacts):
             "path": self.path,
             "path_reason": self.path_reason,
             "files": dict(sorted(self.files.items())),
+            "libraries": dict(sorted(self.libraries.items())),
             "metadata": dict(sorted(self.metadata.items())),
         }
 
@@ -138,6 +146,19 @@ class Manifest(ModelFacts):
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The text of `bundle.json`: indented, because people read it."""
     return json.dumps(manifest.to_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _check_values(manifest: Manifest) -> None:
+    """What the digest cannot tell: the version is not part of it, and whoever changes a file can write a new digest."""
+    version = manifest.version
+    if version is not None and (type(version) is not int or version < 1):
+        raise ValueError(f"has the version {version!r}, which is none")
+    if manifest.task not in get_args(Task) or manifest.path not in get_args(ScoringPath):
+        raise ValueError(f"names the task {manifest.task!r} and the path {manifest.path!r}, and one of them is unknown")
+    for name in manifest.files:
+        # A name with a folder in it would be read, and by a copy written, outside of the bundle.
+        if PurePath(name).name != name or name in ("", "..", MANIFEST):
+            raise ValueError(f"lists {name!r}, which is no name of a file in a bundle")
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

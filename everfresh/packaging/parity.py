@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from everfresh.data.columns import Column
-from everfresh.packaging.batch import batch_of
+from everfresh.packaging.batch import Answer
+from everfresh.packaging.compile.forks import UNSEEN, Change
 from everfresh.packaging.golden import largest_difference
-from everfresh.packaging.pipelines import pipeline_answer
-from everfresh.packaging.scorer import Scorer
 from everfresh.spec.metrics import Task
 
 TOLERANCE = 1e-9
 REAL_ROWS = 1000
-THRESHOLDS_PER_COLUMN = 30
+CATEGORIES_PER_COLUMN = 200
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Parity:
     Attributes:
         rows: how many rows were compared.
         largest_difference: absolute for answers up to 1, relative above.
-        label_flips: rows whose most probable class differs; 0 for regression.
+        label_flips: rows whose most probable class differs, and not because two are equally probable; 0 for regression.
     """
 
     rows: int
@@ -46,32 +44,28 @@ class Parity:
         return f"largest difference {self.largest_difference:.2g} over {self.rows:,} rows{flips}"
 
 
-def measure_parity(
-    scorer: Scorer, pipeline: Pipeline, frame: pd.DataFrame, columns: Sequence[Column], task: Task
-) -> Parity:
-    """Compare a scorer with the fitted pipeline on the rows of a model frame."""
-    expected = pipeline_answer(pipeline, frame, task)
-    answer = scorer.score(batch_of(frame, columns))
+def parity_of(expected: Answer, answer: Answer, task: Task) -> Parity:
+    """How far `answer` is from what the fitted pipeline answered to the same rows."""
     flips = 0
     if task == "classification" and expected.shape == answer.shape:
-        flips = int((expected.argmax(axis=1) != answer.argmax(axis=1)).sum())
-    return Parity(len(frame), largest_difference(expected, answer), flips)
+        chosen = np.take_along_axis(expected, answer.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        flips = int((expected.max(axis=1) - chosen > TOLERANCE).sum())
+    return Parity(len(expected), largest_difference(expected, answer), flips)
 
 
-def parity_rows(
-    frame: pd.DataFrame, columns: Sequence[Column], thresholds: Mapping[str, NDArray[np.float64]]
-) -> pd.DataFrame:
-    """Real rows and awkward ones: missing values, unseen categories, extremes, both sides of thresholds.
+def parity_rows(frame: pd.DataFrame, columns: Sequence[Column], hard_rows: Sequence[Change] = ()) -> pd.DataFrame:
+    """Real rows, and real rows that were made awkward: missing values, unseen categories, extremes, forks of trees.
 
     Args:
         frame: real rows, as a model frame; at most `REAL_ROWS` of them are taken, evenly.
         columns: the features.
-        thresholds: where trees split a column; rows come to lie on them and one representable number beside.
+        hard_rows: what else to change in a row; see `everfresh.packaging.compile.plan.CompiledPlan`.
     """
     real = frame.iloc[evenly(len(frame), REAL_ROWS)]
-    typical = real.iloc[[0]]
-    awkward = [_changed(typical, change) for change in _changes(real, columns, thresholds)]
-    return pd.concat([real, *awkward], ignore_index=True)
+    changes = [*_changes(real, columns), *hard_rows]
+    # Each change on another row: what it does may depend on the rest of the row.
+    rows = real.iloc[np.arange(len(changes)) % len(real)]
+    return pd.concat([real, _changed(rows, changes)], ignore_index=True)
 
 
 def evenly(rows: int, at_most: int) -> NDArray[np.intp]:
@@ -83,40 +77,31 @@ def evenly(rows: int, at_most: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, rows - 1, min(rows, at_most)).round().astype(np.intp))
 
 
-def _changes(
-    real: pd.DataFrame, columns: Sequence[Column], thresholds: Mapping[str, NDArray[np.float64]]
-) -> Iterator[Mapping[str, float | str]]:
+def _changes(real: pd.DataFrame, columns: Sequence[Column]) -> Iterator[Change]:
     categories = [column.name for column in columns if column.is_category]
     yield {column.name: np.nan for column in columns}
-    yield dict.fromkeys(categories, "a category that training never saw")
+    yield dict.fromkeys(categories, UNSEEN)
     yield dict.fromkeys(categories, "")
     for column in columns:
         yield {column.name: np.nan}
-        if column.is_category:
-            yield from (_one(column, value) for value in _categories(real[column.name], column))
-        else:
-            yield from (_one(column, value) for value in _numbers(real[column.name], thresholds.get(column.name)))
-
-
-def _one(column: Column, value: float | str) -> Mapping[str, float | str]:
-    return {column.name: value}
+        values = _categories(real[column.name], column) if column.is_category else _numbers(real[column.name])
+        for value in values:
+            yield {column.name: value}
 
 
 def _categories(values: pd.Series, column: Column) -> list[str]:
-    return ["never seen", *(column.values or ()), *values.dropna().unique()][:200]
+    return [UNSEEN, *(column.values or ()), *values.dropna().unique()][:CATEGORIES_PER_COLUMN]
 
 
-def _numbers(values: pd.Series, thresholds: NDArray[np.float64] | None) -> list[float]:
+def _numbers(values: pd.Series) -> list[float]:
     low, high = (float(values.min()), float(values.max())) if values.notna().any() else (0.0, 1.0)
-    found = [low, high, low - 1e6, high + 1e6, 0.0, -0.0]
-    if thresholds is not None and len(thresholds):
-        finite = np.unique(thresholds[np.isfinite(thresholds)])
-        chosen = finite[evenly(len(finite), THRESHOLDS_PER_COLUMN)] if len(finite) else finite
-        found += [*chosen, *np.nextafter(chosen, -np.inf), *np.nextafter(chosen, np.inf)]
-    return found
+    return [low, high, low - 1e6, high + 1e6, 0.0, -0.0]
 
 
-def _changed(row: pd.DataFrame, change: Mapping[str, float | str]) -> pd.DataFrame:
-    return row.assign(
-        **{name: pd.Series([value], index=row.index, dtype=row[name].dtype) for name, value in change.items()}
-    )
+def _changed(rows: pd.DataFrame, changes: Sequence[Change]) -> pd.DataFrame:
+    """The rows, the first one with the first change, and so on."""
+    values = {str(name): rows[name].tolist() for name in rows.columns}
+    for position, change in enumerate(changes):
+        for name, value in change.items():
+            values[name][position] = value
+    return pd.DataFrame({name: pd.Series(column, dtype=rows[name].dtype) for name, column in values.items()})

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from everfresh.markdown import markdown_table, plain
 from everfresh.registry.lineage import Lineage
+from everfresh.registry.versions import Scores
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class CardFacts:
     params: Mapping[str, object]
     features: Sequence[str]
     ignored: Sequence[tuple[str, str]]
-    scores: Mapping[str, float]
-    baseline_scores: Mapping[str, float]
+    scores: Scores
+    baseline_scores: Scores
     holdout_rows: int
     notes: Sequence[str]
     served_by: str
@@ -30,40 +32,37 @@ class CardFacts:
 
 
 def model_card(facts: CardFacts, lineage: Lineage) -> str:
-    """The card's text."""
-    scores = "\n".join(
-        f"| {metric} | {value:.4f} | {facts.baseline_scores.get(metric, float('nan')):.4f} |"
-        for metric, value in facts.scores.items()
-    )
+    """The card's text. Names and notes come from data, and are written so that they stay what they are."""
+    baseline = dict[str, float](facts.baseline_scores.items())
+    scores = [(name, f"{value:.4f}", _figure(baseline.get(name))) for name, value in facts.scores.items()]
     params = ", ".join(f"{name} {value}" for name, value in facts.params.items()) or "defaults"
-    return f"""# {facts.name}
+    made_from = [
+        ("spec", lineage.spec_hash),
+        ("data fingerprint", lineage.data_fingerprint),
+        ("code revision", lineage.code_revision),
+        ("parent version", str(lineage.parent_version or "none")),
+    ]
+    return f"""# {plain(facts.name)}
 
-A {facts.task} model of `{facts.label}`, made {facts.made_at:%Y-%m-%d %H:%M} UTC.
+A {facts.task} model of {plain(facts.label)}, made {facts.made_at:%Y-%m-%d %H:%M} UTC.
 
-**Model** {facts.candidate} ({params}). {facts.choice}
+**Model** {plain(facts.candidate)} ({plain(params)}). {plain(facts.choice)}
 
-**Served by** {facts.served_by}
+**Served by** {plain(facts.served_by)}
 
 ## Scores on {facts.holdout_rows:,} held-out rows
 
-| metric | model | baseline |
-|---|---|---|
-{scores}
+{markdown_table(("metric", "model", "baseline"), scores)}
 
 ## Data
 
-{lineage.rows:,} training rows{_period(lineage)}, {len(facts.features)} features: {", ".join(facts.features)}.
+{lineage.rows:,} training rows{_period(lineage)}, {len(facts.features)} features: {plain(", ".join(facts.features))}.
 {_listing("Columns that no model saw", [f"{name}: {why}" for name, why in facts.ignored])}
 {_listing("Noted while reading the table", facts.notes)}
 
 ## Lineage
 
-| | |
-|---|---|
-| spec | {lineage.spec_hash} |
-| data fingerprint | {lineage.data_fingerprint} |
-| code revision | {lineage.code_revision} |
-| parent version | {lineage.parent_version or "none"} |
+{markdown_table(("made from", ""), made_from)}
 """
 
 
@@ -73,5 +72,9 @@ def _period(lineage: Lineage) -> str:
     return f" from {lineage.trained_from:%Y-%m-%d} to {lineage.trained_through:%Y-%m-%d}"
 
 
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
 def _listing(title: str, lines: Sequence[str]) -> str:
-    return "\n".join((f"\n{title}:\n", *(f"- {line}" for line in lines))) if lines else ""
+    return "\n".join((f"\n{title}:\n", *(f"- {plain(line)}" for line in lines))) if lines else ""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import unquote
 
 import httpx
 import sqlalchemy
 
-from everfresh.errors import RegistryUnreachable
+from everfresh.errors import MissingExtra, RegistryUnreachable
 from everfresh.settings import Settings
 
 # Set before MLflow is imported: it reads them once.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 # MLflow's default waits for minutes on a server that is not there.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
@@ -28,9 +33,30 @@ with warnings.catch_warnings():
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-__all__ = ["MlflowClient", "MlflowException", "connect", "experiment_id", "mlflow", "without_password"]
+__all__ = [
+    "MlflowClient",
+    "MlflowException",
+    "connect",
+    "experiment_id",
+    "is_missing",
+    "mlflow",
+    "says_when_unreachable",
+    "without_password",
+]
 
 _PROBE_SECONDS = 5.0
+_PASSWORD = re.compile(r"(://[^:/?#@]*:)([^?#]+)@")
+_SECRET = re.compile(r"(?i)([?&][^=&]*(?:password|passwd|pwd|secret|token)[^=&]*=)[^&\s]*")
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class _HasSettings(Protocol):
+    settings: Settings
+
+
+_Speaker = TypeVar("_Speaker", bound=_HasSettings)
 
 
 def connect(settings: Settings) -> MlflowClient:
@@ -38,65 +64,108 @@ def connect(settings: Settings) -> MlflowClient:
 
     Raises:
         RegistryUnreachable: no answer from there.
+        MissingExtra: the driver of the database is not installed.
     """
     uri = settings.tracking_uri
     _probe(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     with _one_at_a_time(settings.home / "mlflow.lock"):
         # A fresh database is migrated by its first use; two first uses at once would break it.
         try:
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_experiments(max_results=1)
-        except MlflowException as error:
-            raise RegistryUnreachable(without_password(uri), str(error).splitlines()[0]) from error
+        except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+            raise _unreachable(uri, error) from error
     return client
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Whether MLflow says that there is no such thing; any other error is no answer to the question.
+
+    It calls a missing alias an invalid parameter.
+    """
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def says_when_unreachable(
+    method: Callable[Concatenate[_Speaker, _Arguments], _Result],
+) -> Callable[Concatenate[_Speaker, _Arguments], _Result]:
+    """Let a method raise RegistryUnreachable where MLflow went away in the meantime, in place of a long trace."""
+
+    @functools.wraps(method)
+    def speaking(self: _Speaker, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        try:
+            return method(self, *arguments, **named)
+        except MlflowException as error:
+            if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "BAD_REQUEST"):
+                raise _unreachable(self.settings.tracking_uri, error) from error
+            raise
+
+    return speaking
 
 
 def experiment_id(client: MlflowClient, project: str, artifacts: str) -> str:
     """The project's experiment; it is created, with its artifacts below `artifacts`, on first use."""
     found = client.get_experiment_by_name(project)
-    if found is not None:
-        return str(found.experiment_id)
-    location = artifacts if "://" in artifacts else Path(artifacts).resolve().as_uri()
-    try:
-        return str(client.create_experiment(project, artifact_location=f"{location}/{project}"))
-    except MlflowException:
-        # Somebody else was faster.
-        found = client.get_experiment_by_name(project)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    if found is None:
+        location = artifacts if "://" in artifacts else Path(artifacts).resolve().as_uri()
+        try:
+            return str(client.create_experiment(project, artifact_location=f"{location}/{project}"))
+        except MlflowException:
+            # Somebody else was faster.
+            found = client.get_experiment_by_name(project)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        # Its name stays taken, and a deleted experiment takes no runs.
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def without_password(uri: str) -> str:
     """The address as it may be shown.
 
-    >>> without_password("postgresql://me:secret@db/mlflow")
-    'postgresql://me:***@db/mlflow'
+    >>> without_password("postgresql://me:secret@db/mlflow?sslpassword=hidden")
+    'postgresql://me:***@db/mlflow?sslpassword=***'
     """
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1***@", uri))
 
 
 def _probe(uri: str) -> None:
     """One quick question, so that an unreachable store is said at once and in one sentence."""
     try:
         if uri.startswith(("http://", "https://")):
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS).raise_for_status()
+            response = httpx.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+            if not response.is_success:
+                raise RegistryUnreachable(without_password(uri), f"it answers {response.status_code} to /health")
         elif uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         else:
-            engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
-            with engine.connect():
+            # A host that swallows packets is waited for by the drivers as long as the system does: for minutes.
+            patience = {"connect_timeout": int(_PROBE_SECONDS)} if uri.startswith(("postgresql", "mysql")) else {}
+            with sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=patience).connect():
                 pass
-    except httpx.HTTPError as error:
-        raise RegistryUnreachable(uri, str(error) or type(error).__name__) from error
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise RegistryUnreachable(without_password(uri), reason) from error
+    except (httpx.HTTPError, httpx.InvalidURL, sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
+        raise _unreachable(uri, error) from error
     except OSError as error:
-        raise RegistryUnreachable(uri, error.strerror or str(error)) from error
+        raise RegistryUnreachable(without_password(uri), error.strerror or str(error)) from error
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"MLflow on {uri.split(':')[0]}", "postgres") from error
+
+
+def _unreachable(uri: str, error: Exception) -> RegistryUnreachable:
+    why = _first_line(getattr(error, "orig", None) or error)
+    # A driver may repeat the address, or the password by itself.
+    found = _PASSWORD.search(uri)
+    for secret in {found[2], unquote(found[2])} if found else ():
+        why = why.replace(secret, "***")
+    return RegistryUnreachable(without_password(uri), without_password(why))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 @contextmanager

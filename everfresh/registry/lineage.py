@@ -34,15 +34,19 @@ class Lineage:
 
 
 def code_revision(root: Path) -> str:
-    """The checked-out commit, with `+changes` where tracked files differ from it; `unknown` outside of git."""
+    """The checked-out commit, with a digest of what differs from it in tracked files; `unknown` outside of git.
+
+    Without the digest, whatever is tried out between two commits would count as the same code.
+    """
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        changes = _git(root, "diff", "HEAD", "--full-index", "--no-ext-diff", "--no-color")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return f"{commit}+changes" if changed else commit
+    return f"{commit}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else commit
 
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - fixed words
+    done = subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")  # noqa: S603 - fixed words
+    return done.stdout.strip()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from everfresh.registry.connection import MlflowClient, experiment_id, mlflow
-from everfresh.registry.store import BUNDLE
+from everfresh.registry.connection import MlflowClient, MlflowException, experiment_id, mlflow
+from everfresh.registry.store import BUNDLE, LONGEST_TEXT
+from everfresh.registry.versions import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-_LARGEST_PARAM = 500
+# MLflow's limits: of one batch, and of one value.
+_PARAMS_PER_BATCH = 100
+_LONGEST_PARAM = 6000
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class TrialRecord:
 
     name: str
     params: Mapping[str, object]
-    scores: Mapping[str, float]
+    scores: Scores
     seconds: float
     error: str | None = None
 
@@ -49,13 +53,14 @@ class RunRecord:
 def training_run(client: MlflowClient, artifacts: str, record: RunRecord) -> Iterator[str]:
     """A run that ends FINISHED, or FAILED where the block raises; gives its id."""
     experiment = experiment_id(client, record.project, artifacts)
-    run = client.create_run(experiment, run_name=record.run_name, tags=dict(record.tags))
+    run = client.create_run(experiment, run_name=record.run_name, tags=_short(record.tags))
     run_id = str(run.info.run_id)
-    _log_params(client, run_id, record.params)
     try:
+        _log(client, run_id, params=record.params)
         yield run_id
     except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        with suppress(MlflowException):  # what went wrong is the other error
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
 
@@ -67,21 +72,14 @@ def log_trials(client: MlflowClient, run_id: str, trials: Sequence[TrialRecord])
         tags = {"mlflow.parentRunId": run_id}
         if trial.error:
             tags["everfresh.error"] = trial.error
-        child = client.create_run(experiment, run_name=trial.name, tags=tags).info.run_id
-        _log_params(client, child, trial.params)
-        log_scores(client, child, {**trial.scores, "seconds": trial.seconds})
+        child = client.create_run(experiment, run_name=trial.name, tags=_short(tags)).info.run_id
+        _log(client, child, params=trial.params, scores={**_plain(trial.scores), "seconds": trial.seconds})
         client.set_terminated(child, "FAILED" if trial.error else "FINISHED")
 
 
-def log_scores(client: MlflowClient, run_id: str, scores: Mapping[str, float], prefix: str = "") -> None:
+def log_scores(client: MlflowClient, run_id: str, scores: Scores, prefix: str = "") -> None:
     """Metrics; what is not a number is left out: a database of metrics cannot hold it everywhere."""
-    now = _milliseconds()
-    metrics = [
-        mlflow.entities.Metric(f"{prefix}{name}", float(value), now, 0)
-        for name, value in scores.items()
-        if value == value and abs(value) != float("inf")
-    ]
-    client.log_batch(run_id, metrics=metrics)
+    _log(client, run_id, scores={f"{prefix}{name}": value for name, value in scores.items()})
 
 
 def log_model(
@@ -96,15 +94,19 @@ def log_model(
         predictions: its predictions for `frame`.
         trusted: the reviewed types that skops may build again.
     """
-    signature = mlflow.models.infer_signature(frame, predictions)
-    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+    client = MlflowClient()
+    experiment = client.get_run(run_id).info.experiment_id
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of integer columns and of its own deprecations
+        # Made here and given by its id: an active run would be finished when this returns, though more is to come.
+        model = client.create_logged_model(experiment, name="model", source_run_id=run_id)
         mlflow.sklearn.log_model(
             pipeline,
-            name="model",
+            model_id=model.model_id,
+            run_id=run_id,
             serialization_format="skops",
             skops_trusted_types=list(trusted),
-            signature=signature,
+            signature=mlflow.models.infer_signature(frame, predictions),
             input_example=frame.head(5),
             # Given rather than inferred: the inference starts a process and takes 20 seconds.
             pip_requirements=[f"{name}=={installed_version(name)}" for name in ("scikit-learn", "skops", "pandas")],
@@ -126,11 +128,29 @@ def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> No
             client.log_artifact(run_id, str(file))
 
 
-def _log_params(client: MlflowClient, run_id: str, params: Mapping[str, object]) -> None:
-    items: Iterable[tuple[str, Any]] = params.items()
-    batch = [mlflow.entities.Param(name, str(value)[:_LARGEST_PARAM]) for name, value in items]
-    client.log_batch(run_id, params=batch)
+def _log(
+    client: MlflowClient,
+    run_id: str,
+    *,
+    params: Mapping[str, object] | None = None,
+    scores: Mapping[str, float] | None = None,
+) -> None:
+    """Parameters and metrics in as few writes as MLflow takes."""
+    now = int(mlflow.utils.time.get_current_time_millis())
+    written = [mlflow.entities.Param(name, str(value)[:_LONGEST_PARAM]) for name, value in (params or {}).items()]
+    metrics = [
+        mlflow.entities.Metric(name, float(value), now, 0) for name, value in (scores or {}).items() if isfinite(value)
+    ]
+    for start in range(0, max(len(written), 1), _PARAMS_PER_BATCH):
+        batch = written[start : start + _PARAMS_PER_BATCH]
+        if batch or metrics:
+            client.log_batch(run_id, metrics=metrics, params=batch)
+        metrics = []
 
 
-def _milliseconds() -> int:
-    return int(mlflow.utils.time.get_current_time_millis())
+def _plain(scores: Scores) -> dict[str, float]:
+    return dict(scores.items())
+
+
+def _short(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value[:LONGEST_TEXT] for key, value in tags.items()}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from everfresh.errors import NoChallenger, NoChampion, NoPrevious, VersionNotFound
+from everfresh.errors import BundleNotRegistered, NoChallenger, NoChampion, NoPrevious, VersionNotFound
 from everfresh.registry.aliases import Aliases, Move, promotion_moves, rollback_moves
-from everfresh.registry.connection import MlflowClient, MlflowException, connect, mlflow
+from everfresh.registry.connection import (
+    MlflowClient,
+    MlflowException,
+    connect,
+    is_missing,
+    says_when_unreachable,
+    without_password,
+)
 from everfresh.registry.lineage import Lineage
 from everfresh.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, ModelVersion, tag_time
 from everfresh.settings import Settings
@@ -19,21 +27,34 @@ logger = logging.getLogger(__name__)
 
 BUNDLE = "bundle"
 
+# What every database that MLflow runs on holds in a tag and in a description.
+LONGEST_TEXT = 5000
+
+_PAGE = 500
+
 
 class Registry:
-    """A project's versions. Every write is safe to repeat."""
+    """A project's versions. Every write is safe to repeat.
+
+    Raises:
+        RegistryUnreachable: MLflow does not answer; every method may raise it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.client: MlflowClient = connect(settings)
 
+    @property
+    def address(self) -> str:
+        """Where MLflow is, as it may be shown."""
+        return without_password(self.settings.tracking_uri)
+
+    @says_when_unreachable
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """All versions, the newest first; none where nothing was registered yet."""
-        found = self.client.search_model_versions(f"name='{name}'", max_results=1000)
-        aliases = self._aliases_by_version(name)
-        versions = (_model_version(item, aliases.get(int(item.version), ())) for item in found)
-        return tuple(sorted(versions, key=lambda version: -version.version))
+        return self._search(f"name='{name}'", name)
 
+    @says_when_unreachable
     def version(self, name: str, version: int) -> ModelVersion:
         """That version.
 
@@ -41,10 +62,11 @@ class Registry:
             VersionNotFound: the registry does not have it.
         """
         try:
-            item = self.client.get_model_version(name, str(version))
+            return _model_version(self.client.get_model_version(name, str(version)))
         except MlflowException as error:
-            raise VersionNotFound(name, version) from error
-        return _model_version(item, self._aliases_by_version(name).get(version, ()))
+            if is_missing(error):
+                raise VersionNotFound(name, version) from error
+            raise
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version that serves, where one does."""
@@ -97,44 +119,63 @@ class Registry:
             raise NoPrevious(name)
         return previous
 
+    @says_when_unreachable
     def same_content(self, name: str, lineage: Lineage) -> ModelVersion | None:
-        """A version that was made from the same spec, data and code, where there is one."""
-        return next((version for version in self.versions(name) if version.key == lineage.key), None)
+        """The newest version that was made from the same spec, data and code, where there is one."""
+        found = self._search(f"name='{name}' and tag.`everfresh.key`='{lineage.key}'", name)
+        return found[0] if found else None
 
+    @says_when_unreachable
     def register(
         self, name: str, run_id: str, lineage: Lineage, *, bundle_digest: str, description: str, tags: Mapping[str, str]
     ) -> ModelVersion:
         """A new version from the run's model and bundle; the same run is never registered twice. No alias is set."""
-        if not self._is_registered(name):
-            self.client.create_registered_model(name)
-        existing = next((version for version in self.versions(name) if version.run_id == run_id), None)
-        if existing is not None:
-            return existing
+        self._create_model(name)
+        existing = self._search(f"name='{name}' and run_id='{run_id}'", name)
+        if existing:
+            return existing[0]
+        everything = {**_lineage_tags(lineage), "everfresh.bundle_digest": bundle_digest, **tags}
         item = self.client.create_model_version(
             name,
             source=f"runs:/{run_id}/model",
             run_id=run_id,
-            tags={**_lineage_tags(lineage), "everfresh.bundle_digest": bundle_digest, **tags},
-            description=description,
+            tags={key: value[:LONGEST_TEXT] for key, value in everything.items()},
+            description=description[:LONGEST_TEXT],
+            await_creation_for=0,  # MLflow's own registry has it at once
         )
-        return self.version(name, int(item.version))
+        return _model_version(item)
 
+    @says_when_unreachable
     def mark_challenger(self, version: ModelVersion) -> ModelVersion:
         """Let the version wait for its rollout. The alias comes last: what it names is complete."""
         self._apply(version.name, [Move(CHALLENGER, version.version)])
         return self.version(version.name, version.version)
 
+    @says_when_unreachable
     def dismiss_challenger(self, version: ModelVersion, reason: str) -> None:
         """The version was judged and may not serve: it waits no longer."""
         self._tag(version, {"everfresh.dismissed": reason})
         if self._aliases(version.name).challenger == version.version:
             self._apply(version.name, [Move(CHALLENGER, None)])
 
-    def record_verdict(self, version: ModelVersion, status: str, reason: str) -> ModelVersion:
-        """Keep the verdict with the version; only PASS and OVERRIDDEN may serve."""
-        self._tag(version, {"everfresh.verdict": status, "everfresh.verdict_reason": reason[:5000]})
+    @says_when_unreachable
+    def record_verdict(
+        self, version: ModelVersion, status: str, reason: str, *, override_until: datetime | None = None
+    ) -> ModelVersion:
+        """Keep the verdict with the version; only PASS and OVERRIDDEN may serve, the latter until the override ends."""
+        until = tag_time(override_until) if override_until is not None else ""
+        self._tag(
+            version,
+            {
+                "everfresh.verdict_reason": reason,
+                "everfresh.override_until": until,
+                # The status last: a verdict that was recorded half-way lets nothing serve that could not before.
+                "everfresh.verdict": status,
+            },
+        )
         return self.version(version.name, version.version)
 
+    @says_when_unreachable
     def promote(self, version: ModelVersion, reason: str) -> ModelVersion:
         """Make the version the champion. Call it when the version serves: the alias follows reality."""
         now = self._aliases(version.name)
@@ -145,6 +186,7 @@ class Registry:
         self._apply(version.name, moves)
         return self.version(version.name, version.version)
 
+    @says_when_unreachable
     def roll_back(self, to: ModelVersion, reason: str) -> ModelVersion:
         """Make `to` the champion again, and note on the one it takes the place of why it was demoted."""
         now = self._aliases(to.name)
@@ -154,36 +196,99 @@ class Registry:
         self._apply(to.name, rollback_moves(now, to.version, to.replaced))
         return self.version(to.name, to.version)
 
+    @says_when_unreachable
     def download_bundle(self, version: ModelVersion, directory: Path) -> Path:
-        """The version's bundle, copied below `directory`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        source = f"runs:/{version.run_id}/{BUNDLE}"
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(directory)))
+        """The version's bundle, copied below `directory`.
 
-    def _is_registered(self, name: str) -> bool:
+        Raises:
+            BundleNotRegistered: the artifacts of its run hold no bundle, or cannot be read.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            return Path(self.client.download_artifacts(version.run_id, BUNDLE, str(directory)))
+        except OSError as error:
+            raise BundleNotRegistered(version.name, version.version, self.address, str(error)) from error
+        except MlflowException as error:
+            if is_missing(error):
+                why = str(error).splitlines()[0]
+                raise BundleNotRegistered(version.name, version.version, self.address, why) from error
+            raise
+
+    @says_when_unreachable
+    def read_text(self, version: ModelVersion, file: str) -> str | None:
+        """A small text file of the version's run, or None where it has no such file."""
+        with tempfile.TemporaryDirectory(prefix="everfresh-") as directory:
+            try:
+                return Path(self.client.download_artifacts(version.run_id, file, directory)).read_text(encoding="utf-8")
+            except FileNotFoundError:
+                return None
+            except MlflowException as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    @says_when_unreachable
+    def forget(self, name: str) -> None:
+        """Remove every version of a model, and the model; its runs stay. Quiet where there is none."""
+        try:
+            self.client.delete_registered_model(name)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+
+    def _create_model(self, name: str) -> None:
         try:
             self.client.get_registered_model(name)
-        except MlflowException:
-            return False
-        return True
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            try:
+                self.client.create_registered_model(name)
+            except MlflowException as faster:
+                if faster.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
 
+    @says_when_unreachable
     def _aliased(self, name: str, alias: str) -> ModelVersion | None:
-        version = getattr(self._aliases(name), alias)
-        return None if version is None else self.version(name, version)
+        try:
+            return _model_version(self.client.get_model_version_by_alias(name, alias))
+        except MlflowException as error:
+            if is_missing(error):
+                return None
+            raise
 
     def _aliases(self, name: str) -> Aliases:
-        by_alias = {alias: version for version, names in self._aliases_by_version(name).items() for alias in names}
+        by_alias = self._versions_by_alias(name)
         return Aliases(by_alias.get(CHALLENGER), by_alias.get(CHAMPION), by_alias.get(PREVIOUS))
 
-    def _aliases_by_version(self, name: str) -> dict[int, tuple[str, ...]]:
+    def _versions_by_alias(self, name: str) -> dict[str, int]:
         try:
             aliases: Mapping[str, str] = self.client.get_registered_model(name).aliases
-        except MlflowException:
-            return {}
-        by_version: dict[int, tuple[str, ...]] = {}
-        for alias, version in sorted(aliases.items()):
-            by_version[int(version)] = (*by_version.get(int(version), ()), alias)
-        return by_version
+        except MlflowException as error:
+            if is_missing(error):
+                return {}
+            raise
+        return {alias: int(version) for alias, version in aliases.items()}
+
+    def _search(self, condition: str, name: str) -> tuple[ModelVersion, ...]:
+        """The newest first. A search does not say the aliases, so they are asked for beside it."""
+        found = list(self._pages(condition))
+        by_alias = self._versions_by_alias(name) if found else {}
+        return tuple(
+            _model_version(item, [alias for alias, version in by_alias.items() if version == int(item.version)])
+            for item in found
+        )
+
+    def _pages(self, condition: str) -> Iterator[Any]:
+        token: str | None = None
+        while True:
+            page = self.client.search_model_versions(
+                condition, max_results=_PAGE, order_by=["version_number DESC"], page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _apply(self, name: str, moves: Sequence[Move]) -> None:
         for move in moves:
@@ -196,7 +301,9 @@ class Registry:
 
     def _tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
-            self.client.set_model_version_tag(version.name, str(version.version), key, value)
+            # An empty tag says nothing: it is written only to take back what was there.
+            if value or version.tags.get(key):
+                self.client.set_model_version_tag(version.name, str(version.version), key, value[:LONGEST_TEXT])
 
 
 def _now() -> datetime:
@@ -219,12 +326,12 @@ def _lineage_tags(lineage: Lineage) -> dict[str, str]:
     }
 
 
-def _model_version(item: Any, aliases: tuple[str, ...]) -> ModelVersion:
+def _model_version(item: Any, aliases: Sequence[str] | None = None) -> ModelVersion:
     return ModelVersion(
         name=item.name,
         version=int(item.version),
         run_id=item.run_id,
         created_at=datetime.fromtimestamp(item.creation_timestamp / 1000, UTC),
-        aliases=aliases,
+        aliases=tuple(sorted(item.aliases if aliases is None else aliases)),
         tags=dict(item.tags),
     )

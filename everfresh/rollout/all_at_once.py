@@ -6,10 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from everfresh.errors import EverfreshError, ReadBackFailed
-from everfresh.packaging.golden import Golden
+from everfresh.errors import ReadBackFailed
+from everfresh.packaging.golden import GoldenRows
 from everfresh.targets.protocol import Target
 
 logger = logging.getLogger(__name__)
@@ -19,7 +17,7 @@ _TOLERANCE = 1e-6
 Fetch = Callable[[int], Path]
 
 
-def roll_out(targets: Sequence[Target], model: str, version: int, fetch: Fetch, golden: Golden) -> None:
+def roll_out(targets: Sequence[Target], model: str, version: int, fetch: Fetch, golden: GoldenRows) -> None:
     """Let `version` serve on every target; when this returns, each has been asked and answered as it must.
 
     Args:
@@ -30,7 +28,7 @@ def roll_out(targets: Sequence[Target], model: str, version: int, fetch: Fetch, 
         golden: rows and the answers of the fitted model.
 
     Raises:
-        EverfreshError: one target failed; all of them serve again what they served before.
+        EverfreshError: one target failed; all of them serve again what they served before, as far as they can.
     """
     changed: list[tuple[Target, int | None]] = []
     try:
@@ -42,26 +40,32 @@ def roll_out(targets: Sequence[Target], model: str, version: int, fetch: Fetch, 
                 logger.info("%s v%s serves on %s", model, version, target.name)
             _read_back(target, model, version, golden)
     except BaseException:
-        _undo(changed, model, fetch)
+        for target, before in reversed(changed):
+            _restore(target, model, version, before, fetch)
         raise
 
 
-def _read_back(target: Target, model: str, version: int, golden: Golden) -> None:
+def _read_back(target: Target, model: str, version: int, golden: GoldenRows) -> None:
     prediction = target.predict(model, golden.columns)
     if prediction.version != version:
         raise ReadBackFailed(model, version, target.name, f"v{prediction.version} answered")
-    difference = float(np.max(np.abs(prediction.answer - golden.answer), initial=0.0))
-    if not difference <= _TOLERANCE:
-        raise ReadBackFailed(model, version, target.name, f"its answers differ by {difference:.2g} from the fitted model's")
+    difference = golden.difference(prediction.answer)
+    if difference > _TOLERANCE:
+        raise ReadBackFailed(
+            model, version, target.name, f"its answers differ by {difference:.2g} from the fitted model's"
+        )
 
 
-def _undo(changed: Sequence[tuple[Target, int | None]], model: str, fetch: Fetch) -> None:
-    """Best effort for each target: one that cannot be restored must not keep the others from it."""
-    for target, before in reversed(changed):
-        try:
-            if before is None:
-                target.remove(model)
-            elif target.current(model) != before:
-                target.deploy(model, before, fetch(before))
-        except EverfreshError as error:
-            logger.error("%s could not be restored on %s: %s", model, target.name, error)
+def _restore(target: Target, model: str, version: int, before: int | None, fetch: Fetch) -> None:
+    """Let the target serve what it served before. Where it cannot, the others must be restored all the same.
+
+    A deployment that fails restores its own target; this is for those where it went well.
+    """
+    try:
+        serving = target.current(model)
+        if before is None and serving == version:
+            target.remove(model)
+        elif before is not None and serving != before:
+            target.deploy(model, before, fetch(before))
+    except Exception as error:
+        logger.error("%s could not be restored on %s: %s", model, target.name, error)

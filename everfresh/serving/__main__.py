@@ -7,20 +7,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from everfresh.errors import EverfreshError, PortTaken
+from everfresh.errors import EverfreshError, PortTaken, RootTaken
+from everfresh.serving.presence import EXIT_TAKEN
 from everfresh.serving.server import ServerOptions, serve
 
 EXIT_FAILED = 1
-EXIT_PORT_TAKEN = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; the exit code of the process: 0, or 3 where the port is taken."""
+    """Serve until told to stop; the exit code of the process: 0, or 3 where the port or the root is taken."""
     try:
         serve(_options(arguments))
-    except PortTaken as error:
+    except (PortTaken, RootTaken) as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_PORT_TAKEN
+        return EXIT_TAKEN
     except EverfreshError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_FAILED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 
@@ -78,7 +78,6 @@ class Endpoint:
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(base_url=self.url, timeout=timeout_s, transport=transport)
-        self._models: dict[str, ServedModel] = {}
 
     def ready(self) -> bool:
         """Whether the endpoint answers and serves what it was asked to serve; an unreachable one is not ready."""
@@ -127,8 +126,8 @@ class Endpoint:
 
         Args:
             name: the model.
-            columns: a mapping of column names to values, or a DataFrame; None and NaN are missing values. Columns
-                that the model does not know are refused by the server, not dropped here.
+            columns: a mapping of column names to values, or a DataFrame; None, NaN and NaT are missing values, naive
+                times are UTC. Columns that the model does not know are refused by the server, not dropped here.
             ids: the id of every row, by which its label comes back; the project's id column in `columns` does as well.
             times: the time of every row, for the inference log; a naive one is taken as UTC.
             version: ask for this version only; the server refuses when it serves another one.
@@ -137,17 +136,18 @@ class Endpoint:
         Raises:
             EndpointRefused: the server says that the rows or the model are not what it can answer.
             EndpointUnreachable: the server does not answer.
+            ValueError: the columns differ in length.
         """
-        table = {str(column): _plain(columns[column]) for column in columns}
-        if ids is not None:
-            table[ID_TENSOR] = list(ids)
-        if times is not None:
-            table[TIME_TENSOR] = [_text(time) for time in times]
-        rows = len(next(iter(table.values()), ()))
+        table = [wire_column(str(column), columns[column]) for column in columns]
+        table += [wire_column(ID_TENSOR, ids)] if ids is not None else []
+        table += [wire_column(TIME_TENSOR, times)] if times is not None else []
+        rows = {len(column.values) for column in table}
+        if len(rows) > 1:
+            raise ValueError(f"The columns differ in length: {', '.join(map(str, sorted(rows)))} values.")
         path = f"/v2/models/{name}" + (f"/versions/{version}" if version is not None else "") + "/infer"
         chunks = [
-            self._infer(path, {column: values[start : start + chunk_rows] for column, values in table.items()})
-            for start in range(0, rows, chunk_rows)
+            self._infer(path, [column.tensor(start, start + chunk_rows) for column in table])
+            for start in range(0, max(rows, default=0), chunk_rows)
         ]
         return Prediction(
             answer=np.concatenate([chunk.answer for chunk in chunks]) if chunks else np.empty(0),
@@ -157,10 +157,10 @@ class Endpoint:
 
     def send_labels(self, name: str, ids: Sequence[str], labels: Sequence[Any], *, chunk_rows: int = 5000) -> int:
         """Send back what really happened, by id; the number of labels that were accepted."""
+        pairs = [{"id": _plain(row_id), "label": _plain(label)} for row_id, label in zip(ids, labels, strict=True)]
         accepted = 0
-        for start in range(0, len(ids), chunk_rows):
-            pairs = zip(ids[start : start + chunk_rows], labels[start : start + chunk_rows], strict=True)
-            body = _dumps({"labels": [{"id": row_id, "label": label} for row_id, label in pairs]})
+        for start in range(0, len(pairs), chunk_rows):
+            body = _dumps({"labels": pairs[start : start + chunk_rows]})
             accepted += int(self._call("POST", f"/v2/models/{name}/labels", body)["accepted"])
         return accepted
 
@@ -176,10 +176,8 @@ class Endpoint:
     ) -> None:
         self.close()
 
-    def _infer(self, path: str, columns: Mapping[str, Any]) -> Prediction:
-        content = self._call(
-            "POST", path, _dumps({"inputs": [_tensor(name, values) for name, values in columns.items()]})
-        )
+    def _infer(self, path: str, tensors: Sequence[Mapping[str, Any]]) -> Prediction:
+        content = self._call("POST", path, _dumps({"inputs": tensors}))
         outputs = {tensor["name"]: tensor for tensor in content["outputs"]}
         answer = outputs.get("probabilities") or outputs["value"]
         values = np.asarray(answer["data"], dtype=np.float64).reshape(answer["shape"])
@@ -208,24 +206,69 @@ def _reason(content: Any) -> tuple[str, str]:
     return "error", str(error or content)[:200]
 
 
-def _plain(values: Any) -> Any:
-    """An array or a list: a pandas Series slices by its index, and that is not what a chunk means."""
-    if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
-        return values.tolist() if values.dtype.kind != "M" else [_text(value) for value in values]
-    return values
+@dataclass(frozen=True)
+class WireColumn:
+    """A column as it is sent: an array of float64, integers or booleans, or a list of plain values."""
+
+    name: str
+    datatype: str
+    values: Any
+
+    def tensor(self, start: int, stop: int) -> dict[str, Any]:
+        """The V2 tensor of some of its rows."""
+        values = self.values[start:stop]
+        return {"name": self.name, "shape": [len(values)], "datatype": self.datatype, "data": values}
 
 
-def _tensor(name: str, values: Any) -> dict[str, Any]:
-    return {"name": name, "shape": [len(values)], "datatype": _datatype(values), "data": values}
+def wire_column(name: str, values: Any) -> WireColumn:
+    """A sequence, an array or a pandas Series as it is sent; done once for all chunks.
+
+    Times in an array are sent as seconds since 1970, which is what the model sees of them.
+    """
+    array = values if isinstance(values, np.ndarray) else _array(values)
+    if array is None or array.dtype.kind not in "fiubM":
+        plain = [_plain(value) for value in (values if array is None else array.tolist())]
+        return WireColumn(name, _datatype(plain), plain)
+    if array.dtype.kind == "M":
+        array = _epoch_seconds(array)
+    if array.dtype.kind == "f":
+        # As float32 writes them, 0.1 would become another number than the one that the column holds.
+        array = array.astype(np.float64)
+    datatype = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}[array.dtype.kind]
+    return WireColumn(name, datatype, np.ascontiguousarray(array))
 
 
-def _datatype(values: Any) -> str:
+def _array(values: Any) -> NDArray[Any] | None:
+    """The array of a pandas Series; None for anything else."""
+    if not hasattr(values, "to_numpy"):
+        return None
+    if getattr(values.dtype, "tz", None) is not None:
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    array: NDArray[Any] = values.to_numpy()
+    return array
+
+
+def _epoch_seconds(times: NDArray[Any]) -> NDArray[np.float64]:
+    seconds = times.astype("datetime64[us]").astype(np.int64) / 1e6
+    return np.where(np.isnat(times), np.nan, seconds)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: None where it is missing, text for a time, Python's own number for numpy's."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return None
+    if isinstance(value, np.datetime64):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _datatype(values: Sequence[Any]) -> str:
     """The V2 name of what the values are; a column without any value counts as numbers, all of them missing."""
-    if isinstance(values, np.ndarray):
-        return {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}[values.dtype.kind]
-    kinds = {type(value) for value in values if value is not None and value == value}
+    kinds = {type(value) for value in values if value is not None}
     if not kinds <= {bool, int, float}:
         return "BYTES"
     if bool in kinds:
@@ -233,21 +276,6 @@ def _datatype(values: Any) -> str:
     return "INT64" if kinds == {int} else "FP64"
 
 
-def _text(time: Any) -> str | None:
-    if time is None or time != time:
-        return None
-    return time.isoformat() if hasattr(time, "isoformat") else str(time)
-
-
 def _dumps(content: Any) -> bytes:
     # orjson writes NaN as null, which is how a missing value travels.
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=_missing)
-
-
-def _missing(value: Any) -> Any:
-    """What orjson cannot write: pandas' NA and NaT are missing values, numpy's scalars are what they hold."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    raise TypeError(f"{type(value).__name__} cannot be sent to an endpoint")
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -27,11 +27,15 @@ from everfresh.serving.refusals import (
 ID_TENSOR = "$id"
 TIME_TENSOR = "$time"
 MOST_ROWS = 10_000
+MOST_COLUMNS = 1_000
 LONGEST_TEXT = 1_000
 LARGEST_INTEGER = 2**53
 
 _NUMBERS = frozenset({int, float, type(None)})
 _TEXTS = frozenset({str, type(None)})
+_A_TIME = "a time: ISO 8601, as in 2013-01-01T05:15:00Z, or seconds since 1970"
+_FIRST_SECOND = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST_SECOND = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ class Rows:
     Attributes:
         batch: the features.
         ids: what the request calls its rows; None where it does not.
-        times: when the rows happened, in UTC, by the request's own account; None where it does not say.
+        times: when the rows happened, in UTC by microseconds, by the request's own account; NaT where it does not say
+            so of a row, None where it says so of none.
     """
 
     batch: Batch
     ids: tuple[str, ...] | None
-    times: tuple[datetime | None, ...] | None
+    times: NDArray[np.datetime64] | None
 
 
 class RowReader:
@@ -82,39 +87,88 @@ class RowReader:
                 raise UnequalColumns(name, len(values), rows)
         if rows == 0:
             raise EmptyBatch
-        if rows > MOST_ROWS:
-            raise TooManyRows(rows, MOST_ROWS)
-        numbers = {c.name: _numbers(c, table[c.name]) for c in self.columns if not c.is_category}
+        check_rows(rows)
+        numbers = {c.name: _floats(c, table[c.name]) for c in self.columns if not c.is_category}
         categories = {c.name: _categories(c, table[c.name]) for c in self.columns if c.is_category}
         return Rows(Batch(rows, numbers, categories), self._ids(table), self._times(table))
 
     def _ids(self, table: Mapping[str, Sequence[Any]]) -> tuple[str, ...] | None:
         name = next((name for name in self._id_names if name in table), None)
-        return tuple(_id(name, row, value) for row, value in enumerate(table[name])) if name else None
+        return _ids(name, table[name]) if name else None
 
-    def _times(self, table: Mapping[str, Sequence[Any]]) -> tuple[datetime | None, ...] | None:
+    def _times(self, table: Mapping[str, Sequence[Any]]) -> NDArray[np.datetime64] | None:
         name = next((name for name in self._time_names if name in table), None)
-        return tuple(_time(name, row, value) for row, value in enumerate(table[name])) if name else None
+        return _moments(_epoch_seconds(name, table[name])) if name else None
+
+
+def check_rows(rows: int) -> None:
+    """Make sure that a request is not too large, before anything is done with each of its rows.
+
+    Raises:
+        TooManyRows: it is.
+    """
+    if rows > MOST_ROWS:
+        raise TooManyRows(rows, MOST_ROWS)
+
+
+def _floats(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
+    """What a model sees of a column that is no category: float64, with NaN for None."""
+    floats = _epoch_seconds(column.name, values) if column.dtype == "datetime" else _numbers(column, values)
+    if not column.nullable:
+        _check_complete(column, np.isnan(floats))
+    return floats
 
 
 def _numbers(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
-    """float64 with NaN for None. The common case, a list of JSON numbers, is checked as a whole."""
+    """Numbers and booleans. The common case, a list of JSON numbers, is checked as a whole."""
     kinds = set(map(type, values))
     if not kinds <= _NUMBERS and not (column.dtype == "boolean" and kinds <= _NUMBERS | {bool}):
         row, value = next((row, value) for row, value in enumerate(values) if not _is_number(column, value))
         raise BadValue(column.name, row, value, "a boolean" if column.dtype == "boolean" else "a number")
     numbers = np.array(values, dtype=np.float64)
-    if int in kinds and (large := np.abs(numbers) > LARGEST_INTEGER).any():
-        for row in np.flatnonzero(large).tolist():
-            if isinstance(values[row], int):
-                raise OutOfRange(column.name, row, values[row], "an integer that float64 can hold")
     if column.dtype == "boolean":
-        _check_each(column, numbers, ~np.isin(numbers, (0.0, 1.0)), "a boolean")
+        _check_each(column, numbers, values, ~np.isin(numbers, (0.0, 1.0)), "a boolean")
     elif column.dtype == "integer" and float in kinds:
-        _check_each(column, numbers, numbers != np.floor(numbers), "an integer")
-    if type(None) in kinds:
-        _check_complete(column, np.isnan(numbers))
+        _check_each(column, numbers, values, numbers != np.floor(numbers), "an integer")
+    if column.dtype == "integer" or int in kinds:
+        _check_exact(column, numbers, values)
     return numbers
+
+
+def _epoch_seconds(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
+    """Times as seconds since 1970 in UTC: text in ISO 8601, where a naive time is UTC, or such seconds.
+
+    Seconds that no calendar has are refused: they are milliseconds or nanoseconds.
+    """
+    if set(map(type, values)) <= _NUMBERS:
+        seconds = np.array(values, dtype=np.float64)
+    else:
+        seconds = np.array([_seconds(name, row, value) for row, value in enumerate(values)])
+    beyond = (seconds < _FIRST_SECOND) | (seconds > _LAST_SECOND)
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise OutOfRange(name, row, values[row], _A_TIME)
+    return seconds
+
+
+def _seconds(name: str, row: int, value: Any) -> float:
+    if value is None:
+        return np.nan
+    if type(value) in _NUMBERS:
+        return float(value)
+    try:
+        time = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        raise BadValue(name, row, value, _A_TIME) from None
+    return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).timestamp()
+
+
+def _moments(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    missing = np.isnan(seconds)
+    microseconds = np.rint(np.where(missing, 0.0, seconds) * 1e6).astype(np.int64)
+    moments = microseconds.view("datetime64[us]")
+    moments[missing] = np.datetime64("NaT")
+    return moments
 
 
 def _categories(column: Column, values: Sequence[Any]) -> list[str | None]:
@@ -125,53 +179,63 @@ def _categories(column: Column, values: Sequence[Any]) -> list[str | None]:
             if not (value is None or isinstance(value, str | int | float)):
                 raise BadValue(column.name, row, value, "a category")
         values = [plain_text(value) for value in values]
-    for row, value in enumerate(values):
-        if value is not None and len(value) > LONGEST_TEXT:
-            raise BadValue(column.name, row, value, f"a category of at most {LONGEST_TEXT} characters")
-    if type(None) in kinds:
+    if max(map(len, filter(None, values)), default=0) > LONGEST_TEXT:
+        row, value = next((row, value) for row, value in enumerate(values) if value and len(value) > LONGEST_TEXT)
+        raise BadValue(column.name, row, value, f"a category of at most {LONGEST_TEXT} characters")
+    if not column.nullable:
         _check_complete(column, [value is None for value in values])
     return list(values)
 
 
 def _check_complete(column: Column, missing: Sequence[bool] | NDArray[np.bool_]) -> None:
-    if not column.nullable and any(missing):
+    if any(missing):
         raise BadValue(column.name, list(missing).index(True), None, "a value, and this column may not lack one")
 
 
-def _check_each(column: Column, numbers: NDArray[np.float64], wrong: NDArray[np.bool_], wanted: str) -> None:
+def _check_each(
+    column: Column, numbers: NDArray[np.float64], values: Sequence[Any], wrong: NDArray[np.bool_], wanted: str
+) -> None:
     wrong = wrong & ~np.isnan(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise BadValue(column.name, row, float(numbers[row]), wanted)
+        raise BadValue(column.name, row, values[row], wanted)
+
+
+def _check_exact(column: Column, numbers: NDArray[np.float64], values: Sequence[Any]) -> None:
+    """An integer beyond 2^53 has neighbours that float64 cannot tell from it; a float is what it is."""
+    # At least: the number after 2^53 is 2^53 as float64.
+    for row in np.flatnonzero(np.abs(numbers) >= LARGEST_INTEGER).tolist():
+        if abs(values[row]) > LARGEST_INTEGER and (column.dtype == "integer" or isinstance(values[row], int)):
+            raise OutOfRange(column.name, row, values[row], "an integer that float64 can hold")
 
 
 def _is_number(column: Column, value: Any) -> bool:
     return type(value) in _NUMBERS or (column.dtype == "boolean" and isinstance(value, bool))
 
 
-def _id(column: str, row: int, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or len(str(value)) > LONGEST_TEXT or value == "":
-        raise BadValue(column, row, value, "an id: text or an integer")
-    return str(value)
+def _ids(name: str, values: Sequence[Any]) -> tuple[str, ...]:
+    if set(map(type, values)) <= {str, int}:
+        ids = tuple(map(str, values))
+        lengths = tuple(map(len, ids))
+        if min(lengths) > 0 and max(lengths) <= LONGEST_TEXT:
+            return ids
+    row = next(row for row, value in enumerate(values) if not is_id(value))
+    raise BadValue(name, row, values[row], "an id: text or an integer")
 
 
-def _time(column: str, row: int, value: Any) -> datetime | None:
-    """ISO 8601; naive is UTC. A number is refused: seconds, milliseconds and nanoseconds look alike."""
-    if value is None:
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        raise BadValue(column, row, value, "a time in ISO 8601, as in 2013-01-01T05:15:00Z") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+def is_id(value: Any) -> bool:
+    """Whether a row can be called so: by text that is not empty nor endless, or by an integer."""
+    return type(value) in (str, int) and 0 < len(str(value)) <= LONGEST_TEXT
 
 
 def columns_of_rows(names: Sequence[Any], rows: Sequence[Any]) -> dict[str, Sequence[Any]]:
     """Columns from rows of values in the order of `names`.
 
     Raises:
+        TooManyRows: it is said before anything is done with them.
         BadRows: a name is there twice or is no text, or a row has more or fewer values.
     """
+    check_rows(len(rows))
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise BadRows("Column names are text, and each is there once.")
     for position, row in enumerate(rows):
@@ -184,11 +248,15 @@ def columns_of_records(records: Sequence[Any]) -> dict[str, Sequence[Any]]:
     """Columns from records; a key that a record lacks is a missing value, as long as another record has it.
 
     Raises:
-        BadRows: something in the list is not a record.
+        TooManyRows: it is said before anything is done with them.
+        BadRows: something in the list is not a record, or they have no end of different keys.
     """
+    check_rows(len(records))
     names: dict[str, None] = {}
     for position, record in enumerate(records):
         if not isinstance(record, dict):
             raise BadRows(f"Row {position} is not an object of columns and values.")
         names.update(dict.fromkeys(record))
+    if len(names) > MOST_COLUMNS:
+        raise BadRows(f"The records have {len(names):,} different keys, and one request may have {MOST_COLUMNS:,}.")
     return {name: [record.get(name) for record in records] for name in names}

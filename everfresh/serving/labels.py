@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from everfresh.data.inference_log import write_labels
-from everfresh.serving.decoding import LONGEST_TEXT
+from everfresh.serving.decoding import LONGEST_TEXT, is_id
 from everfresh.serving.metrics import Metrics
 from everfresh.serving.models import LoadedModel
 from everfresh.serving.refusals import BadRows, BadValue, EmptyBatch, StorageFailed, TooManyRows
@@ -47,7 +47,7 @@ def _checked(model: LoadedModel, row: int, pair: Any) -> tuple[str, str | float]
     if not isinstance(pair, dict) or pair.keys() != {"id", "label"}:
         raise BadRows(f'Label {row} is not an object of "id" and "label".', field="labels")
     row_id, label = pair["id"], pair["label"]
-    if isinstance(row_id, bool) or not isinstance(row_id, str | int) or len(str(row_id)) > LONGEST_TEXT:
+    if not is_id(row_id):
         raise BadValue("id", row, row_id, "an id: text or an integer")
     if model.manifest.task == "regression":
         if isinstance(label, bool) or not isinstance(label, int | float):

@@ -21,7 +21,7 @@ class Metrics:
         self._buckets: dict[str, list[int]] = {}
         self._responses: Counter[int] = Counter()
         self._labels: Counter[str] = Counter()
-        self._log: Counter[str] = Counter()
+        self._log: Counter[str] = Counter(written=0, dropped=0)
         self._load_failures: Counter[str] = Counter()
 
     def answered(self, model: str, version: int, rows: int, seconds: float) -> None:

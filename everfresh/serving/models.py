@@ -38,11 +38,13 @@ class ModelTable:
     """The models that answer now.
 
     Readers take the whole table by one reference, so a request sees one state from its start to its end; an
-    old version goes when the last request that took it is answered.
+    old version goes when the last request that took it is answered. Before the table is complete for the first time,
+    a model that is not in it may be on its way.
     """
 
     def __init__(self) -> None:
         self.current: Mapping[str, LoadedModel] = MappingProxyType({})
+        self.is_complete = False
 
     def swap_in(self, model: LoadedModel) -> None:
         """Let `model` answer every request that starts from now on."""
@@ -60,10 +62,13 @@ class ModelTable:
         """The model of that name.
 
         Raises:
+            NotReady: it is not served, and may be soon.
             UnknownModel: it is not served.
             UnknownVersion: it is served in another version than the one that was asked for.
         """
         model = self.current.get(name)
+        if model is None and not self.is_complete:
+            raise NotReady
         if model is None:
             raise UnknownModel(name, sorted(self.current))
         if version is not None and version != str(model.version):

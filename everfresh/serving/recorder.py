@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from everfresh.data.inference_log import FEATURE_PREFIX, log_schema, write_rows
+from everfresh.serving.arrow import keep_pandas_out
 from everfresh.serving.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ class Recorder:
     """
 
     def __init__(self, root: Path, metrics: Metrics) -> None:
+        keep_pandas_out()
         self._root = root
         self._metrics = metrics
         self._waiting: deque[Inference] = deque()
@@ -88,11 +92,12 @@ class Recorder:
         rows = sum(inference.rows.batch.rows for inference in inferences)
         try:
             write_rows(self._root, name, log_table(inferences))
-        except (OSError, pa.ArrowException) as error:
+        except Exception as error:  # whatever it is: the thread must live, and requests go on
             self._metrics.log_dropped(rows)
             # Once for each kind of failure: a full disk must not fill the other log, too.
-            if str(error) != self._last_failure:
-                self._last_failure = str(error)
+            kind = f"{name}: {type(error).__name__} {getattr(error, 'errno', None)}"
+            if kind != self._last_failure:
+                self._last_failure = kind
                 logger.error("The inference log of %s cannot be written, rows are dropped: %s", name, error)
         else:
             self._metrics.log_written(rows)
@@ -103,14 +108,14 @@ def log_table(inferences: Sequence[Inference]) -> pa.Table:
     """Inferences of one version, in the columns of `everfresh.data.inference_log.log_schema`."""
     manifest = inferences[0].model.manifest
     counts = [inference.rows.batch.rows for inference in inferences]
-    received = _repeated([inference.received for inference in inferences], counts)
+    received = np.repeat([_microseconds(inference.received) for inference in inferences], counts)
     answer = np.concatenate([inference.answer for inference in inferences])
     columns: list[Any] = [
         list(chain.from_iterable(inference.ids for inference in inferences)),
-        list(chain.from_iterable(_times(inference) for inference in inferences)),
+        _times(inferences, received),
         received,
-        _repeated([inference.model.version for inference in inferences], counts),
-        _repeated([inference.request_id for inference in inferences], counts),
+        np.repeat([inference.model.version for inference in inferences], counts),
+        [inference.request_id for inference, count in zip(inferences, counts, strict=True) for _ in range(count)],
     ]
     for column in manifest.columns:
         if column.is_category:
@@ -128,13 +133,17 @@ def log_table(inferences: Sequence[Inference]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _times(inference: Inference) -> Iterable[Any]:
+def _times(inferences: Sequence[Inference], received: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """When the rows happened: by their own account, else when they came."""
-    rows = inference.rows
-    if rows.times is None:
-        return [inference.received] * rows.batch.rows
-    return [time or inference.received for time in rows.times]
+    unknown = np.datetime64("NaT", "us")
+    told = np.concatenate(
+        [
+            inference.rows.times if inference.rows.times is not None else np.full(inference.rows.batch.rows, unknown)
+            for inference in inferences
+        ]
+    )
+    return np.where(np.isnat(told), received, told)
 
 
-def _repeated(values: Sequence[Any], counts: Sequence[int]) -> list[Any]:
-    return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
+def _microseconds(time: datetime) -> np.datetime64:
+    return np.datetime64(time.replace(tzinfo=None), "us")

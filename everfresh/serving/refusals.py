@@ -86,6 +86,18 @@ class UnsupportedContent(Refusal):
         super().__init__(f"This path does not take {shortened(what)}; send {' or '.join(allowed)}.")
 
 
+class BinaryTensors(Refusal):
+    """Tensors as bytes behind the JSON: an extension of V2 that this server does not announce."""
+
+    status = 415
+    code = "binary_tensors"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
+        )
+
+
 class TooLarge(Refusal):
     """A body over the limit."""
 
@@ -230,7 +242,7 @@ class BadValue(BadRows):
     code = "bad_value"
 
     def __init__(self, column: str, row: int, value: object, wanted: str) -> None:
-        super().__init__(f"Column {column!r}, row {row}: {shortened(repr(value))} is not {wanted}.", field=column)
+        super().__init__(f"Column {column!r}, row {row}: {_shown(value)} is not {wanted}.", field=column)
 
 
 class OutOfRange(BadValue):
@@ -267,6 +279,17 @@ def shortened(text: str) -> str:
     """
     plain = "".join(character if character.isprintable() else " " for character in text[:81])
     return plain if len(plain) <= 80 else f"{plain[:79]}…"
+
+
+def _shown(value: object) -> str:
+    """A value of a request as JSON would write it. What is nested is only named: writing it out could go very deep."""
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return shortened(repr(value[:81] if isinstance(value, str) else value))
 
 
 def _columns(names: Sequence[str]) -> str:

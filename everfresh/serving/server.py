@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
-from everfresh.errors import PortTaken
-from everfresh.serving.state import ServerInfo, forget_dead_workers, write_server
+from everfresh.errors import PortTaken, RootTaken
+from everfresh.serving.presence import (
+    ORPHAN_SECONDS,
+    ServerInfo,
+    forget_server,
+    hold_root,
+    is_alive,
+    last_server,
+    write_server,
+)
+from everfresh.serving.state import forget_workers
 
-STOP_SECONDS = 15
+# How long requests may take to end when the server stops.
+STOP_SECONDS = 10
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -45,11 +57,15 @@ def serve(options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is being asked, write the log, and return.
 
     Raises:
-        PortTaken: something else listens there already.
+        RootTaken: another server runs on the root.
+        PortTaken: something else listens on the port.
     """
-    check_port(options.host, options.port)
+    _on_signals(_stop_early)
     root = options.root.resolve()
-    forget_dead_workers(root)
+    was_killed = last_server(root) is not None
+    lock = claim_root(root)
+    check_port(options.host, options.port, patience_s=ORPHAN_SECONDS if was_killed else 0.0)
+    forget_workers(root)
     write_server(root, ServerInfo(os.getpid(), options.host, options.port, options.workers))
     server = Granian(
         "everfresh.serving",
@@ -64,31 +80,73 @@ def serve(options: ServerOptions) -> None:
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING,
     )
-    try:
-        server.serve(target_loader=partial(load_worker, root), wrap_loader=False)
-    finally:
-        (root / "server.json").unlink(missing_ok=True)
+    # Until a worker has handlers of its own, it would have the server's, which only take note of a signal to stop.
+    os.register_at_fork(after_in_child=partial(_on_signals, signal.SIG_DFL))
+    # Where this raises, server.json stays: whoever supervises knows by it that the server did not end as it should.
+    server.serve(target_loader=partial(load_worker, root, os.getpid()), wrap_loader=False)
+    forget_server(root)
+    lock.close()
 
 
-def load_worker(root: Path) -> Any:
+def _on_signals(action: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, action)
+
+
+def _stop_early(number: int, frame: Any) -> None:
+    """What a signal to stop does before there are workers to stop."""
+    raise SystemExit(0)
+
+
+def load_worker(root: Path, server_pid: int) -> Any:
     """The application of a worker. Imported in the worker's own process: threads do not survive a fork."""
     from everfresh.serving.worker import Worker
 
-    return Worker(root)
+    return Worker(root, server_pid)
 
 
-def check_port(host: str, port: int) -> None:
+def claim_root(root: Path) -> IO[str]:
+    """The lock of the one server of a root. The workers of a server that was killed hold it until they have ended.
+
+    Raises:
+        RootTaken: another server runs there.
+    """
+    deadline = time.monotonic() + ORPHAN_SECONDS + 2
+    while (lock := hold_root(root)) is None:
+        other = last_server(root)
+        is_running = other is not None and is_alive(other.pid)
+        if is_running or time.monotonic() > deadline:
+            raise RootTaken(root, other.pid if other is not None else None)
+        time.sleep(0.05)
+    return lock
+
+
+def check_port(host: str, port: int, *, patience_s: float = 0.0) -> None:
     """Make sure that nothing listens on a port, and say so in a sentence before any worker starts.
+
+    Args:
+        host: the address.
+        port: the port.
+        patience_s: how long to wait for workers of a server that was killed: they end by themselves, but not at once.
 
     Raises:
         PortTaken: something does, or the address is not this machine's.
     """
+    deadline = time.monotonic() + patience_s
+    while (why := _why_taken(host, port)) is not None:
+        if time.monotonic() >= deadline:
+            remedy = "Stop what listens there, or choose another port."
+            raise PortTaken("The inference server", port, remedy, host=host, why=why)
+        time.sleep(0.05)
+
+
+def _why_taken(host: str, port: int) -> str | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             probe.listen(1)
-        except OSError as error:
-            remedy = "Stop what listens there, or choose another port."
-            raise PortTaken("The inference server", port, remedy, host=host, why=error.strerror or str(error)) from error
+        except (OSError, OverflowError) as error:
+            return getattr(error, "strerror", None) or str(error)
+    return None

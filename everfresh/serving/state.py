@@ -2,7 +2,7 @@
 
     <root>/models/<name>/<version>/     bundles
     <root>/serving.json                 the desired state: which version of which model; written by whoever deploys
-    <root>/server.json                  the running server: process, address, number of workers
+    <root>/server.json                  the running server: process, address, number of workers; see `presence`
     <root>/workers/<pid>.json           what each worker serves; written by the worker
     <root>/inference/<name>/log/        the inference log, and labels/ beside it
 
@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,6 +27,9 @@ from typing import Any
 
 from everfresh.errors import StateUnreadable
 from everfresh.packaging.bundle import Bundle, copy_bundle
+from everfresh.serving.presence import ServerInfo as ServerInfo
+from everfresh.serving.presence import is_alive, write_json
+from everfresh.serving.presence import read_server as read_server
 
 MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -39,22 +40,6 @@ class DesiredState:
 
     generation: int = 0
     versions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServerInfo:
-    """The server that was started on a root."""
-
-    pid: int
-    host: str
-    port: int
-    workers: int
-
-    @property
-    def url(self) -> str:
-        """The address that clients on this machine use."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -138,20 +123,6 @@ def want_removed(root: Path, name: str) -> DesiredState:
         return _write_desired(root, before, {other: v for other, v in before.versions.items() if other != name})
 
 
-def read_server(root: Path) -> ServerInfo | None:
-    """The server on this root, or None where none runs."""
-    content = _read_json(root / "server.json")
-    if content is None:
-        return None
-    info = ServerInfo(**content)
-    return info if is_alive(info.pid) else None
-
-
-def write_server(root: Path, info: ServerInfo) -> None:
-    """Say which server runs on this root."""
-    write_json(root / "server.json", asdict(info))
-
-
 def read_workers(root: Path) -> tuple[WorkerReport, ...]:
     """What the workers that are alive say that they serve."""
     contents = [_read_json(file) for file in sorted((root / "workers").glob("*.json"))]
@@ -169,11 +140,10 @@ def forget_worker(root: Path, pid: int) -> None:
     _worker_file(root, pid).unlink(missing_ok=True)
 
 
-def forget_dead_workers(root: Path) -> None:
-    """Take away the reports of workers that were killed and could not do it themselves."""
+def forget_workers(root: Path) -> None:
+    """Take away the reports of the workers of an earlier server, which were killed and could not do it themselves."""
     for file in (root / "workers").glob("*.json"):
-        if file.stem.isdigit() and not is_alive(int(file.stem)):
-            file.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 def convergence(root: Path, name: str, version: int) -> Convergence:
@@ -208,28 +178,6 @@ def wait_until_served(root: Path, name: str, version: int, timeout: timedelta) -
         time.sleep(0.02)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is there, be it somebody else's."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Write a file that is never seen half-written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _has_failed(root: Path, name: str) -> bool:
     generation = read_desired(root).generation
     return any(name in worker.errors and worker.generation >= generation for worker in read_workers(root))
@@ -252,7 +200,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _positive(version: Any) -> int:
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise ValueError(f"{version!r} is not a version")
     return version
 

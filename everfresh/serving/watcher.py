@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.05
 RETRY_AFTER_S = 5.0
 
+_NEVER_SEEN = (0, 0, 0)
+
 
 class StateWatcher:
     """Brings one worker's models to the desired state, and reports what came of it.
@@ -33,15 +35,24 @@ class StateWatcher:
     A version that cannot be loaded is tried again every few seconds while it is desired; what serves goes on serving.
     """
 
-    def __init__(self, root: Path, models: ModelTable, metrics: Metrics, *, when_orphaned: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        models: ModelTable,
+        metrics: Metrics,
+        *,
+        server_pid: int,
+        when_orphaned: Callable[[], None],
+    ) -> None:
         self._root = root
         self._models = models
         self._metrics = metrics
         self._when_orphaned = when_orphaned
-        self._parent = os.getppid()
+        self._server_pid = server_pid
         self._stopping = threading.Event()
+        self._has_looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="desired-state", daemon=True)
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = _NEVER_SEEN
         self._desired: DesiredState | None = None
         self._errors: dict[str, str] = {}
         self._retry_at = 0.0
@@ -56,6 +67,10 @@ class StateWatcher:
         """Begin to follow the desired state."""
         self._thread.start()
 
+    def wait_for_first(self, seconds: float) -> None:
+        """Wait until what was asked for before the start is loaded, but not for ever."""
+        self._has_looked.wait(seconds)
+
     def stop(self) -> None:
         """Stop following, and take the report away."""
         self._stopping.set()
@@ -66,7 +81,7 @@ class StateWatcher:
         """Act on the desired state if it changed, or if a version that failed is due again."""
         signature = _signature(self._root / "serving.json")
         is_due = bool(self._errors) and time.monotonic() >= self._retry_at
-        if signature == self._seen and self._desired is not None and not is_due:
+        if signature == self._seen and not is_due:
             return
         self._seen = signature
         try:
@@ -77,8 +92,8 @@ class StateWatcher:
         self._converge(desired)
 
     def _run(self) -> None:
-        while not self._stopping.wait(0 if self._desired is None else LOOK_EVERY_S):
-            if os.getppid() != self._parent:
+        while not self._stopping.wait(0 if self._seen is _NEVER_SEEN else LOOK_EVERY_S):
+            if os.getppid() != self._server_pid:
                 self._when_orphaned()
                 return
             try:
@@ -87,6 +102,7 @@ class StateWatcher:
                 # The thread must outlive whatever a file system or a bundle has in store for it.
                 logger.exception("The desired state could not be followed")
                 self._stopping.wait(RETRY_AFTER_S)
+            self._has_looked.set()
 
     def _converge(self, desired: DesiredState) -> None:
         errors: dict[str, str] = {}
@@ -100,6 +116,7 @@ class StateWatcher:
         self._errors = errors
         self._retry_at = time.monotonic() + RETRY_AFTER_S
         self._desired = desired
+        self._models.is_complete = True
         write_worker(self._root, WorkerReport(os.getpid(), desired.generation, self._models.versions(), errors))
 
     def _serve(self, name: str, version: int) -> str | None:

@@ -14,30 +14,35 @@ from everfresh.serving.http.app import HttpApp
 from everfresh.serving.labels import LabelStore
 from everfresh.serving.metrics import Metrics
 from everfresh.serving.models import ModelTable
+from everfresh.serving.presence import ORPHAN_SECONDS
 from everfresh.serving.recorder import Recorder
 from everfresh.serving.state import inference_root
 from everfresh.serving.watcher import StateWatcher
 
 logger = logging.getLogger(__name__)
 
-ORPHAN_SECONDS = 10.0
+FIRST_LOAD_SECONDS = 10.0
 
 
 class Worker:
     """What granian runs in each of its processes, by its RSGI interface."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server_pid: int) -> None:
         metrics = Metrics()
         models = ModelTable()
         self._recorder = Recorder(inference_root(root), metrics)
-        self._watcher = StateWatcher(root, models, metrics, when_orphaned=end_process)
+        self._watcher = StateWatcher(root, models, metrics, server_pid=server_pid, when_orphaned=end_process)
         store = LabelStore(inference_root(root), metrics)
         self._app = HttpApp(DataPlane(models, self._recorder, metrics), self._watcher, store, metrics)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to load models; requests are answered meanwhile, by saying that nothing is ready."""
+        """Load the models. The worker listens only afterwards, so that requests go to workers which can answer them.
+
+        It does not wait for ever: from then on it says itself that nothing is ready.
+        """
         self._recorder.start()
         self._watcher.start()
+        self._watcher.wait_for_first(FIRST_LOAD_SECONDS)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """After the last request: write the rest of the log."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from everfresh.spec.data import GroupedSplit, TimeSplit
 from everfresh.spec.faults import Fault
-from everfresh.spec.metrics import BOUNDED_BY_ONE, TASK_METRICS, Metric
+from everfresh.spec.fields import format_duration
+from everfresh.spec.metrics import TASK_METRICS, Metric, possible_scores
 from everfresh.spec.project import ProjectSpec
 from everfresh.spec.promotion import BeatsBaselineGate, BeatsChampionGate, CalibrationGate, SliceGate, ThresholdGate
 
 
 def contradictions(spec: ProjectSpec) -> tuple[Fault, ...]:
-    """Every place where two sections of a spec contradict each other, or a limit cannot be met."""
-    return (*_columns(spec), *_training(spec), *_gates(spec), *_targets(spec))
+    """Every place where two sections of a spec contradict each other, or ask for what cannot be done."""
+    return (*_columns(spec), *_training(spec), *_gates(spec), *_targets(spec), *_retraining(spec))
 
 
 def _columns(spec: ProjectSpec) -> Iterator[Fault]:
@@ -36,8 +38,14 @@ def _training(spec: ProjectSpec) -> Iterator[Fault]:
     for position, name in enumerate(names):
         if name in names[:position]:
             yield Fault(f"training.candidates[{position}].name", repr(name), "every candidate has a name of its own")
-    if spec.training.window is not None and spec.data.time_column is None:
-        yield Fault("training.window", str(spec.training.window), "a window needs data.time_column")
+    window, split = spec.training.window, spec.data.split
+    if window is None:
+        return
+    if spec.data.time_column is None:
+        yield Fault("training.window", repr(format_duration(window)), "a window needs data.time_column")
+    elif isinstance(split, TimeSplit) and isinstance(split.holdout, timedelta) and split.holdout >= window:
+        allowed = f"the holdout is part of training.window ({format_duration(window)}) and shorter"
+        yield Fault("data.split.holdout", repr(format_duration(split.holdout)), allowed)
 
 
 def _gates(spec: ProjectSpec) -> Iterator[Fault]:
@@ -45,24 +53,31 @@ def _gates(spec: ProjectSpec) -> Iterator[Fault]:
         path = f"promotion.gates[{position}]"
         if isinstance(gate, ThresholdGate | SliceGate | BeatsBaselineGate | BeatsChampionGate):
             yield from _metric_fits(spec, f"{path}.metric", gate.metric)
-        if isinstance(gate, ThresholdGate | SliceGate) and gate.metric in BOUNDED_BY_ONE:
-            for side, limit in (("at_least", gate.at_least), ("at_most", gate.at_most)):
-                if limit is not None and not 0 <= limit <= 1:
-                    yield Fault(f"{path}.{side}", f"{limit:g}", f"{gate.metric} lies between 0 and 1")
         if isinstance(gate, CalibrationGate) and spec.task == "regression":
             yield Fault(f"{path}.kind", "'calibration'", "calibration is for classification")
 
 
 def _targets(spec: ProjectSpec) -> Iterator[Fault]:
-    ports = [target.port for target in spec.targets]
+    places: set[tuple[object, ...]] = set()
     for position, target in enumerate(spec.targets):
-        if target.port in ports[:position]:
-            yield Fault(f"targets[{position}].port", str(target.port), "every local target has a port of its own")
-        if target.rollout.kind != "all_at_once":
-            # Refused rather than done as something else: a rollout that nobody analyses is not a canary.
-            yield Fault(
-                f"targets[{position}].rollout.kind", repr(target.rollout.kind), "a local target can do: all_at_once"
-            )
+        path = f"targets[{position}]"
+        place = (target.kind, *(getattr(target, key) for key in target.place))
+        if place in places:
+            last = target.place[-1]
+            allowed = f"another {target.kind} target of this spec has the same {' and '.join(target.place)}"
+            yield Fault(f"{path}.{last}", str(getattr(target, last)), allowed)
+        places.add(place)
+        if target.rollout.kind not in target.rollouts:
+            allowed = f"a {target.kind} target can do: {', '.join(target.rollouts)}"
+            yield Fault(f"{path}.rollout.kind", repr(target.rollout.kind), allowed)
+
+
+def _retraining(spec: ProjectSpec) -> Iterator[Fault]:
+    drop = spec.retraining.when.metric_drop
+    lowest, highest = possible_scores(spec.primary_metric)
+    if drop is not None and drop >= highest - lowest:
+        allowed = f"{spec.primary_metric} lies between {lowest:g} and {highest:g} and cannot drop that far"
+        yield Fault("retraining.when.metric_drop", f"{drop:g}", allowed)
 
 
 def _metric_fits(spec: ProjectSpec, path: str, metric: Metric | None) -> Iterator[Fault]:

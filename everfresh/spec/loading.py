@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from everfresh.errors import InvalidSpec, SpecNotFound
 from everfresh.spec.consistency import contradictions
-from everfresh.spec.faults import Fault, faults_of
+from everfresh.spec.document import read_document
+from everfresh.spec.faults import faults_of, with_lines
 from everfresh.spec.project import ProjectSpec
 
 
@@ -42,10 +42,11 @@ def find_project(wanted: str, projects: Path) -> Path:
     for candidate in (Path(wanted), projects / f"{wanted}.yaml", projects / f"{wanted}.yml"):
         if candidate.is_file():
             return candidate.resolve()
-    named = next((file for file in _specs(projects) if _name_in(file) == wanted), None)
-    if named is not None:
-        return named.resolve()
-    raise SpecNotFound(wanted, [file.stem for file in _specs(projects)])
+    names = {file: _name_in(file) for file in _specs(projects)}
+    for file, name in names.items():
+        if name == wanted:
+            return file.resolve()
+    raise SpecNotFound(wanted, [name or file.stem for file, name in names.items()])
 
 
 def load_project(wanted: str, projects: Path) -> Project:
@@ -62,46 +63,25 @@ def load_project(wanted: str, projects: Path) -> Project:
 def load_spec(file: Path) -> ProjectSpec:
     """The spec in `file`.
 
+    Whether the sections fit each other is asked once each of them can be read by itself.
+
     Raises:
         InvalidSpec: the file has faults; all of them are in the error.
     """
-    text = file.read_text(encoding="utf-8", errors="replace")
+    document = read_document(file)
     try:
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
-        content: Any = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader that also refuses a key given twice
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        fault = Fault(path="(the whole file)", read="text that is not YAML", allowed=str(error.problem), line=line)
-        raise InvalidSpec(file, [fault]) from error
-    if not isinstance(content, dict):
-        fault = Fault(path="(the whole file)", read=type(content).__name__, allowed="a spec is a mapping of sections")
-        raise InvalidSpec(file, [fault])
-    try:
-        spec = ProjectSpec.model_validate(content)
+        spec = ProjectSpec.model_validate(document.content)
     except ValidationError as error:
-        raise InvalidSpec(file, faults_of(error, document)) from error
+        raise InvalidSpec(file, faults_of(error, document.node)) from error
     if found := contradictions(spec):
-        raise InvalidSpec(file, found)
+        raise InvalidSpec(file, with_lines(found, document.node))
     return spec
 
 
 def spec_schema() -> dict[str, Any]:
     """The JSON Schema of a spec, for editors and forms."""
     schema = ProjectSpec.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "everfresh spec", **schema}
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets the last of two equal keys win, silently; here the second one is a fault."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is there twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "everfresh spec"}
 
 
 def _specs(projects: Path) -> list[Path]:
@@ -110,7 +90,7 @@ def _specs(projects: Path) -> list[Path]:
 
 def _name_in(file: Path) -> str | None:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        name = read_document(file).content.get("name")
+    except InvalidSpec:
         return None
-    return content.get("name") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else None

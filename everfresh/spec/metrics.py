@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 Task = Literal["classification", "regression"]
@@ -19,9 +20,7 @@ TASK_METRICS: dict[Task, tuple[Metric, ...]] = {
 }  # fmt: skip
 DEFAULT_METRIC: dict[Task, Metric] = {"classification": "log_loss", "regression": "rmse"}
 LOWER_IS_BETTER: frozenset[Metric] = frozenset({"log_loss", "brier", "rmse", "mae"})
-BOUNDED_BY_ONE: frozenset[Metric] = frozenset({
-    "roc_auc", "brier", "accuracy", "balanced_accuracy", "f1", "precision", "recall", "average_precision",
-})  # fmt: skip
+_FROM_ZERO_ON: frozenset[Metric] = frozenset({"log_loss", "rmse", "mae"})
 
 
 def higher_is_better(metric: Metric) -> bool:
@@ -31,3 +30,14 @@ def higher_is_better(metric: Metric) -> bool:
     (True, False)
     """
     return metric not in LOWER_IS_BETTER
+
+
+def possible_scores(metric: Metric) -> tuple[float, float]:
+    """The smallest and the largest score that there is.
+
+    >>> possible_scores("roc_auc"), possible_scores("r2")
+    ((0.0, 1.0), (-inf, 1.0))
+    """
+    if metric in _FROM_ZERO_ON:
+        return 0.0, math.inf
+    return (-math.inf, 1.0) if metric == "r2" else (0.0, 1.0)

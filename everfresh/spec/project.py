@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+import json
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from everfresh.spec.data import DataSpec
-from everfresh.spec.fields import Name, Section
+from everfresh.spec.fields import Name, Section, refuse_empty
 from everfresh.spec.metrics import DEFAULT_METRIC, Metric, Task
 from everfresh.spec.monitoring import MonitoringSpec, RetrainingSpec
 from everfresh.spec.promotion import BeatsBaselineGate, BeatsChampionGate, Gate, ParityGate, PromotionSpec, ServableGate
@@ -17,14 +20,16 @@ from everfresh.spec.training import CandidateSpec, TrainingSpec
 class ProjectSpec(Section):
     """What one model is, from its table to the places where it serves."""
 
-    name: Name
-    task: Task
-    data: DataSpec
-    training: TrainingSpec = TrainingSpec()
-    promotion: PromotionSpec = PromotionSpec()
-    targets: tuple[TargetSpec, ...] = (LocalTargetSpec(kind="local"),)
-    monitoring: MonitoringSpec = MonitoringSpec()
-    retraining: RetrainingSpec = RetrainingSpec()
+    name: Name = Field(description="The project's name, which is also the model's in the registry and on every target.")
+    task: Task = Field(description="Whether a class or a number is predicted.")
+    data: DataSpec = Field(description="The table that the model learns from.")
+    training: TrainingSpec = Field(TrainingSpec(), description="How the challenger is found.")
+    promotion: PromotionSpec = Field(PromotionSpec(), description="What a challenger must show before it may serve.")
+    targets: Annotated[tuple[TargetSpec, ...], AfterValidator(refuse_empty)] = Field(
+        (LocalTargetSpec(kind="local"),), description="Where it serves; the first one is watched."
+    )
+    monitoring: MonitoringSpec = Field(MonitoringSpec(), description="How production is watched.")
+    retraining: RetrainingSpec = Field(RetrainingSpec(), description="When the model is trained anew.")
 
     @property
     def primary_metric(self) -> Metric:
@@ -50,8 +55,12 @@ class ProjectSpec(Section):
 
     @property
     def hash(self) -> str:
-        """The content of the spec in 12 hexadecimal digits: two files that say the same have the same hash."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """The content of the spec in 12 hexadecimal digits: two files that say the same have the same hash.
+
+        The order of keys says nothing, and neither does writing down a default.
+        """
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _candidate(name: str, estimator: str, **params: list[float]) -> CandidateSpec:

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import httpx
 
+import everfresh
+from everfresh import process
 from everfresh.process import Service
 from everfresh.settings import Settings
+from everfresh.stack.prefect_api import WORK_POOL, is_healthy, worker_reported_since
 
 PREFECT = "prefect"
 MLFLOW = "mlflow"
 RUNNER = "runner"
-WORK_POOL = "everfresh"
 
+_PREFECT_COMMAND = "everfresh.stack.prefect_command"
 _PROBE_SECONDS = 2.0
 
 
 def prefect_environment(settings: Settings) -> dict[str, str]:
-    """What every process that talks to Prefect on this machine needs; what the user has set stays."""
+    """What every process that talks to Prefect needs beside the settings; what the user has set stays."""
     wanted = {
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_API_URL": settings.prefect_url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_RUNNER_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLI_PROMPT": "false",
-        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # What the library logs is shown with the flow run that it belongs to.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "everfresh,tasks,flows",
+        "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "EVERFRESH_ROOT": str(settings.root),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.root), os.environ.get("PYTHONPATH")])),
     }
-    return {name: value for name, value in wanted.items() if name == "PYTHONPATH" or name not in os.environ}
+    return _unless_set(wanted) | settings.to_environment() | _importable(settings)
 
 
 def prefect_service(settings: Settings) -> Service:
@@ -43,12 +42,38 @@ def prefect_service(settings: Settings) -> Service:
     port = settings.prefect_port
     return Service(
         name=PREFECT,
-        command=[*_python("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        environment=prefect_environment(settings),
+        command=[*_python(_PREFECT_COMMAND), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        environment=_server_environment(settings, port),
         port=port,
         port_remedy="Stop it, or choose another port with EVERFRESH_PREFECT_PORT.",
-        is_ready=lambda: answers(f"http://127.0.0.1:{port}/api/health"),
+        is_ready=lambda: is_healthy(f"http://127.0.0.1:{port}/api"),
     )
+
+
+def temporary_prefect_service(settings: Settings, port: int) -> Service:
+    """A Prefect server for this process alone, over the same database; it ends with this process, however that ends.
+
+    It records, and does nothing of itself: no schedules, no triggers, no UI.
+    """
+    owner = os.getpid()
+    services = ("SCHEDULER", "TRIGGERS", "LATE_RUNS")
+    return Service(
+        name=temporary_name(owner),
+        command=[
+            *_python(_PREFECT_COMMAND), "--while", str(owner),
+            "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui",
+        ],  # fmt: skip
+        environment=_server_environment(settings, port)
+        | {f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in services},
+        port=port,
+        port_remedy="Try again.",
+        is_ready=lambda: is_healthy(f"http://127.0.0.1:{port}/api"),
+    )
+
+
+def temporary_name(owner: int) -> str:
+    """The name of the server that a process has for itself."""
+    return f"{PREFECT}-for-{owner}"
 
 
 def mlflow_service(settings: Settings) -> Service:
@@ -56,49 +81,65 @@ def mlflow_service(settings: Settings) -> Service:
     port = settings.mlflow_port
     return Service(
         name=MLFLOW,
-        command=[
-            *_python("mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--backend-store-uri", settings.tracking_uri, "--default-artifact-root", settings.artifacts,
-            "--no-serve-artifacts",
-        ],  # fmt: skip
-        environment={"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        command=_python("everfresh.stack.mlflow_server"),
+        environment=_unless_set({"MLFLOW_DISABLE_TELEMETRY": "true"}) | settings.to_environment() | _importable(settings),
         port=port,
         port_remedy="Stop it, or choose another port with EVERFRESH_MLFLOW_PORT.",
-        is_ready=lambda: answers(f"http://127.0.0.1:{port}/health"),
+        is_ready=lambda: _answers(f"http://127.0.0.1:{port}/health"),
     )
 
 
 def runner_service(settings: Settings) -> Service:
     """A Prefect worker on this machine: it runs what the schedules, the events and the UI ask for."""
-    port = 0
     return Service(
         name=RUNNER,
         command=[
-            *_python("prefect"), "worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "this-machine",
-            "--limit", "2",
+            *_python(_PREFECT_COMMAND), "worker", "start", "--pool", WORK_POOL, "--type", "process",
+            "--name", "this-machine", "--limit", "2",
         ],  # fmt: skip
         environment=prefect_environment(settings),
-        port=port or None,
+        port=None,
         port_remedy="",
-        is_ready=lambda: _has_worker(settings),
+        is_ready=lambda: _runner_reported(settings),
     )
 
 
-def answers(url: str) -> bool:
-    """Whether a GET there answers with success."""
+def _server_environment(settings: Settings, port: int) -> dict[str, str]:
+    api = f"http://127.0.0.1:{port}/api"
+    wanted = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # Any web page may send requests to this machine; only the UI's own may read answers and start runs.
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+        # In memory they would be lost with the server, and a run that dies with it would keep its deployment's only
+        # slot for ever: every later run would be cancelled.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
+    return prefect_environment(settings) | _unless_set(wanted) | {"PREFECT_API_URL": api}
+
+
+def _runner_reported(settings: Settings) -> bool:
+    """Whether this very worker has reported: the server believes for a while that one which was stopped still runs."""
+    runner = process.find(RUNNER, settings.home)
+    return runner is not None and worker_reported_since(settings.prefect_url, runner.create_time())
+
+
+def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=_PROBE_SECONDS).is_success
     except httpx.HTTPError:
         return False
 
 
-def _has_worker(settings: Settings) -> bool:
-    url = f"{settings.prefect_url}/work_pools/{WORK_POOL}/workers/filter"
-    try:
-        workers = httpx.post(url, json={}, timeout=_PROBE_SECONDS).json()
-    except (httpx.HTTPError, ValueError):
-        return False
-    return isinstance(workers, list) and any(worker.get("status") == "ONLINE" for worker in workers)
+def _unless_set(wanted: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in wanted.items() if name not in os.environ}
+
+
+def _importable(settings: Settings) -> dict[str, str]:
+    """The flows of the checkout, and this same everfresh, from whatever folder the process is started in."""
+    library = str(Path(everfresh.__file__).parents[1])
+    folders = dict.fromkeys([str(settings.root), library, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    return {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def _python(module: str) -> list[str]:

@@ -36,6 +36,11 @@ class Target(Protocol):
         """The kinds of rollout that it can do; a spec that asks for another is refused by `everfresh check`."""
         ...
 
+    @property
+    def inference_root(self) -> Path:
+        """Where monitoring finds the inference log that requests leave, and the labels that come back."""
+        ...
+
     def address(self, model: str) -> str:
         """Where requests for the model go."""
         ...
@@ -57,9 +62,14 @@ class Target(Protocol):
 
         Raises:
             NotServing: the target has no such model.
+            ServingError: the target does not answer, or refuses the rows.
         """
         ...
 
     def remove(self, model: str) -> None:
         """Stop serving the model; quiet where it does not."""
+        ...
+
+    def forget(self, model: str) -> None:
+        """As `remove`, and delete what the model left behind: its inference log and its labels."""
         ...

@@ -141,8 +141,8 @@ def _fault_of(
         return Fault(where, repr(candidate.estimator), f"for {task} it is a {wanted}; {name} is not")
     if task == "classification" and not hasattr(estimator, "predict_proba"):
         allowed = (
-            f"{name} gives no probabilities{_with(params)}: wrap it in sklearn.calibration.CalibratedClassifierCV, in a "
-            "function of your own named as `module:function`"
+            f"{name} gives no probabilities{_with(params)}: wrap it in sklearn.calibration.CalibratedClassifierCV, in "
+            "a function of your own named as `module:function`"
         )
         return Fault(where, repr(candidate.estimator), allowed)
     return _value_fault(path, params, estimator)

@@ -76,7 +76,7 @@ def input_form(estimator: BaseEstimator) -> InputForm:
 
 
 def build_preparation(form: InputForm, columns: Sequence[Column]) -> ColumnTransformer:
-    """From a model frame to a dense float64 matrix: first the transformer `numbers`, then `categories`, where there are any.
+    """From a model frame to a dense float64 matrix: the transformers `numbers` and `categories`, if there are any.
 
     Missing values are NaN, in numbers and in categories, as `model_frame` writes them. A missing category is a category
     like any other. One that training never saw is `UNSEEN_CATEGORY_CODE` among the codes, and all 0 among one-hot

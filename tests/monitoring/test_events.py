@@ -12,9 +12,10 @@ NOW = datetime(2013, 4, 1, tzinfo=UTC)
 
 def test_a_drift_event_says_which_model_drifted_and_when() -> None:
     report = DriftReport("DRIFT", "temp moved.", 5000, 1e-4, Window.last(7, NOW), ())
-    event = drift_event("flights", 3, report, as_of=NOW)
+    event = drift_event("flights", 3, report, as_of=NOW, mode="replay")
     assert event.name == "everfresh.drift.detected"
     assert event.resource["prefect.resource.id"] == "everfresh.model.flights"
+    assert event.resource["everfresh.mode"] == "replay"
     assert json.loads(json.dumps(event.payload)) == {
         "project": "flights",
         "version": 3,

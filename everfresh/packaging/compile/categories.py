@@ -1,7 +1,8 @@
 """What a fitted encoder makes of a category: the encoder itself is asked, value by value.
 
 A category column can hold what the encoder learned, something else, or nothing. The encoder's answers to all
-of these are one small table; the compiled plan looks them up and knows nothing about encoders, so it is exact by construction.
+of these are one small table; the compiled plan looks them up and knows nothing about encoders, so it is exact by
+construction.
 """
 
 from __future__ import annotations

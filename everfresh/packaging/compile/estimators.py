@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
-from sklearn import ensemble, linear_model, tree
+from sklearn import ensemble, linear_model, svm, tree
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from everfresh.packaging.compile.exactness import NoExactExport, kind
@@ -145,6 +145,9 @@ _EXPORTS: dict[type, _Export] = {
             linear_model.LinearRegression, linear_model.Ridge, linear_model.RidgeCV, linear_model.Lasso,
             linear_model.LassoCV, linear_model.ElasticNet, linear_model.ElasticNetCV, linear_model.BayesianRidge,
             linear_model.HuberRegressor, linear_model.QuantileRegressor, linear_model.SGDRegressor,
+            linear_model.ARDRegression, linear_model.TheilSenRegressor, linear_model.Lars, linear_model.LarsCV,
+            linear_model.LassoLars, linear_model.LassoLarsCV, linear_model.LassoLarsIC,
+            linear_model.OrthogonalMatchingPursuit, linear_model.OrthogonalMatchingPursuitCV, svm.LinearSVR,
         ),
         _linear,
     ),
@@ -160,4 +163,6 @@ _EXPORTS: dict[type, _Export] = {
     ensemble.ExtraTreesRegressor: _forest_regressor,
     tree.DecisionTreeClassifier: _tree_classifier,
     tree.DecisionTreeRegressor: _tree_regressor,
+    tree.ExtraTreeClassifier: _tree_classifier,
+    tree.ExtraTreeRegressor: _tree_regressor,
 }  # fmt: skip

@@ -27,7 +27,7 @@ class Graph:
     def constant(self, values: NDArray[Any]) -> str:
         """The name of a new constant."""
         name = f"c{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self._constants.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:

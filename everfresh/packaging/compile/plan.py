@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from everfresh.data.columns import Column
@@ -15,8 +14,10 @@ from everfresh.packaging.codes import Codes
 from everfresh.packaging.compile.estimators import export_estimator
 from everfresh.packaging.compile.exactness import NoExactExport
 from everfresh.packaging.compile.features import codes_of
+from everfresh.packaging.compile.forks import Change, Source, fork_rows
 from everfresh.packaging.compile.graph import Graph
 from everfresh.packaging.compile.preparation import Block, Numbers, read_preparation
+from everfresh.packaging.compile.trees import Tree, histogram_trees, tree_of
 from everfresh.spec.metrics import Task
 
 
@@ -27,12 +28,12 @@ class CompiledPlan:
     Attributes:
         model: the ONNX model; its input is the matrix that `codes` makes, its output the answer.
         codes: how a batch becomes that matrix.
-        thresholds: where trees split a numeric column: the places where an inexact plan would show.
+        hard_rows: what to change in a row so that an inexact plan would show: it comes to stand where a tree splits.
     """
 
     model: bytes
     codes: Codes
-    thresholds: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    hard_rows: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,36 +60,28 @@ def compile_pipeline(pipeline: Pipeline, columns: Sequence[Column], task: Task) 
         answer = export_estimator(graph, blocks, model)
     except NoExactExport as no:
         return NotCompiled(str(no))
-    return CompiledPlan(graph.finished(answer), codes, _thresholds(blocks, model))
+    return CompiledPlan(graph.finished(answer), codes, _hard_rows(blocks, codes, model))
 
 
-def _thresholds(blocks: Sequence[Block], model: Any) -> dict[str, NDArray[np.float64]]:
-    """Where the trees of a model split the numbers that reach them unscaled; empty for other models."""
-    splits = [_splits(tree) for tree in _trees(model)]
-    if not splits:
-        return {}
-    features = np.concatenate([feature for feature, _ in splits])
-    thresholds = np.concatenate([threshold for _, threshold in splits])
-    found: dict[str, NDArray[np.float64]] = {}
-    first = 0
-    for block in blocks:
-        if isinstance(block, Numbers) and block.mean is None and block.scale is None:
-            found |= {name: thresholds[features == first + offset] for offset, name in enumerate(block.names)}
-        first += block.width
-    return found
+def _hard_rows(blocks: Sequence[Block], codes: Codes, model: Any) -> tuple[Change, ...]:
+    trees = _trees(model)
+    if not trees:
+        return ()
+    sources = [source for block in blocks for source in _sources(block, codes)]
+    # HistGradientBoosting compares float64; all other trees of scikit-learn round to float32 before they do.
+    return tuple(fork_rows(trees, sources, in_float32=not hasattr(model, "_predictors")))
 
 
-def _trees(model: Any) -> list[Any]:
+def _trees(model: Any) -> list[Tree]:
     if hasattr(model, "_predictors"):
-        return [predictor for iteration in model._predictors for predictor in iteration]
-    if hasattr(model, "tree_"):
-        return [model.tree_]
-    return [fitted.tree_ for fitted in np.ravel(getattr(model, "estimators_", []))]
+        return histogram_trees(model._predictors)
+    fitted = [model] if hasattr(model, "tree_") else np.ravel(getattr(model, "estimators_", []))
+    return [tree_of(one.tree_, one.tree_.value[:, 0, 0]) for one in fitted]
 
 
-def _splits(tree: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    if hasattr(tree, "nodes"):
-        forks = tree.nodes[tree.nodes["is_leaf"] == 0]
-        return forks["feature_idx"].astype(np.int64), forks["num_threshold"].astype(np.float64)
-    forks = tree.children_left != -1
-    return np.asarray(tree.feature)[forks].astype(np.int64), np.asarray(tree.threshold)[forks].astype(np.float64)
+def _sources(block: Block, codes: Codes) -> list[Source | None]:
+    """The columns behind the features of a block, where a feature is a column's value or its code."""
+    if isinstance(block, Numbers):
+        is_scaled = block.mean is not None or block.scale is not None
+        return [None if is_scaled else Source(name) for name in block.names]
+    return [Source(block.name, codes.categories[block.name])] if block.width == 1 else [None] * block.width

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from granian.rsgi import ProtocolClosed
+
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http import health, invocations, labels, v2
 from everfresh.serving.http.messages import Headers, Request, Response, refusal_response
@@ -63,6 +65,8 @@ class HttpApp:
         request_id = _request_id(scope.headers)
         try:
             response = await self._respond(scope, protocol, request_id)
+        except ProtocolClosed:
+            return
         except Refusal as refusal:
             response = refusal_response(refusal, request_id, _headers_of(refusal))
         except Exception:

@@ -90,9 +90,9 @@ def _columns(value: dict[str, Any]) -> Table:
 
 
 def _csv(body: bytes, model: LoadedModel) -> Table:
-    """A table with a header; an empty field is a missing value."""
+    """A table with a header, with Excel's mark before it or without; an empty field is a missing value."""
     try:
-        lines = list(csv.reader(io.StringIO(body.decode()), strict=True))
+        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True))
     except UnicodeDecodeError:
         raise BadEncoding from None
     except csv.Error as error:
@@ -117,5 +117,7 @@ def _field(column: Column | None, row: int, text: str) -> Any:
     except ValueError:
         number = float("inf")
     if number - number != 0:  # NaN and infinity, too: a missing value is an empty field
+        if column.dtype == "datetime":
+            return text
         raise BadRows(f"Column {column.name!r}, row {row}: {text[:80]!r} is not a number.", field=column.name)
     return number

@@ -87,7 +87,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _json_refusal(body: bytes, error: orjson.JSONDecodeError) -> Refusal:
-    if "recursion" in error.msg.lower():
+    if "depth limit" in error.msg or "recursion" in error.msg.lower():
         return TooDeep()
     if not body.strip():
         return BadJson("it is empty", 0)

@@ -56,7 +56,7 @@ class Router:
                 raise NotFound(path)
         route = methods.get(method)
         if route is None:
-            raise MethodNotAllowed(method, sorted(methods))
+            raise MethodNotAllowed(method, sorted({*methods, "HEAD"} if "GET" in methods else methods))
         return Match(route, names)
 
     def _methods(self, pattern: str) -> dict[str, Route]:
@@ -66,6 +66,5 @@ class Router:
         for known, methods in self._named:
             if known.pattern == expression.pattern:
                 return methods
-        methods: dict[str, Route] = {}
-        self._named.append((expression, methods))
-        return methods
+        self._named.append((expression, {}))
+        return self._named[-1][1]

@@ -1,9 +1,10 @@
 """The Open Inference Protocol V2 over HTTP with JSON tensors.
 
 Every column is a tensor of the shape [rows] or [rows, 1] under its own name. A missing value is null, which
-the protocol does not forbid and no other server understands. A classifier answers with `probabilities` [rows, classes]
-and `label` [rows], a regression with `value` [rows]. Where the request does not
-name its rows, `id` [rows] comes as well.
+the protocol does not forbid and no other server understands. A time is text (ISO 8601) or seconds since 1970. A
+classifier answers with `probabilities` [rows, classes] and `label` [rows], a regression with `value` [rows]. Where
+the request does not name its rows, `id` [rows] comes as well. A client that asks for binary outputs gets JSON, as
+from any server without that extension; binary inputs are refused.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from everfresh.data.columns import Column
 from everfresh.serving.dataplane import DataPlane, Inference
 from everfresh.serving.http.messages import Request, Response, json_response
 from everfresh.serving.models import LoadedModel
-from everfresh.serving.refusals import Malformed
+from everfresh.serving.refusals import BinaryTensors, Malformed
 
-_DATATYPES = {"float": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES"}
+_DATATYPES = {"float": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES", "datetime": "BYTES"}
+_LONGEST_ID = 128
 
 
 def server_metadata() -> Response:
@@ -60,6 +62,8 @@ def model_metadata(model: LoadedModel) -> Response:
 
 def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
     """Answer the rows of a V2 inference request."""
+    if request.headers.get("inference-header-content-length") is not None:
+        raise BinaryTensors
     content = request.json()
     tensors = content.get("inputs")
     if not isinstance(tensors, list):
@@ -67,7 +71,7 @@ def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
     table = dict(_column(position, tensor) for position, tensor in enumerate(tensors))
     if len(table) != len(tensors):
         raise Malformed("A tensor is there twice.", field="inputs")
-    request_id = content["id"] if isinstance(content.get("id"), str) and content["id"] else request.id
+    request_id = _request_id(content.get("id")) or request.id
     inference = plane.infer(model, table, request_id)
     return json_response(
         {
@@ -79,11 +83,22 @@ def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
     )
 
 
+def _request_id(given: Any) -> str | None:
+    """What the request calls itself, if it does; the id goes into the log, row by row."""
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str) or len(given) > _LONGEST_ID or not given.isprintable():
+        raise Malformed(f"The id of a request is text of at most {_LONGEST_ID} characters.", field="id")
+    return given
+
+
 def _column(position: int, tensor: Any) -> tuple[str, Sequence[Any]]:
     """The name and the values of an input tensor."""
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise Malformed(f"Input {position} is not a tensor with a name.", field="inputs")
     name, shape, data = tensor["name"], tensor.get("shape"), tensor.get("data")
+    if data is None and isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
+        raise BinaryTensors
     if not isinstance(data, list):
         raise Malformed(f"Input {name[:80]!r} has no list of data.", field=name[:80])
     if data and isinstance(data[0], list):
@@ -114,10 +129,16 @@ def _wanted(outputs: list[dict[str, Any]], wanted: Any) -> list[dict[str, Any]]:
     if not wanted:
         return outputs
     by_name = {output["name"]: output for output in outputs}
-    names = [output.get("name") if isinstance(output, dict) else None for output in wanted]
+    names = [output.get("name") if isinstance(output, dict) else None for output in _listed(wanted)]
     if not all(isinstance(name, str) and name in by_name for name in names):
         raise Malformed(f"Outputs are {', '.join(by_name)}; the request asks for another.", field="outputs")
     return [by_name[name] for name in names]
+
+
+def _listed(wanted: Any) -> list[Any]:
+    if not isinstance(wanted, list):
+        raise Malformed('"outputs" is not a list.', field="outputs")
+    return wanted
 
 
 def _tensor(name: str, datatype: str, shape: list[int], data: Any) -> dict[str, Any]:

@@ -1,0 +1,170 @@
+"""The commands of the stack on this machine: run the worked example, bring everything up, take it down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everfresh.cli.options import AsJson, utc
+from everfresh.cli.output import Exit, facts, say, show, show_json, table
+
+if TYPE_CHECKING:
+    from everfresh.replay.report import Month, ReplayReport
+    from everfresh.settings import Settings
+
+REPORT = Path("reports") / "run.json"
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], show_default=False)]
+
+
+def run(
+    project: Annotated[str, typer.Argument(help="The name of a spec in projects/, or its path.")] = "flights",
+    train_until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="When the first model is trained; after a sixth of the history."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Where the replay ends; at the end of the table.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Replay a table's history: train, deploy, real requests, late labels, drift checks, retrains.
+
+    What it starts keeps running, so that it can be looked at; `everfresh down` stops it.
+    """
+    # Before anything reads the settings: a replay's events start nothing elsewhere, and its versions say what they are.
+    os.environ["EVERFRESH_MODE"] = "replay"
+    from everfresh.settings import Settings
+    from everfresh.spec.loading import find_project
+
+    settings = Settings.from_environment()
+    find_project(project, settings.projects)
+    report = _replay(project, settings, utc(train_until), utc(until))
+    if json:
+        show_json(report.to_json())
+        return
+    show("")
+    show(_months_table(report.months))
+    show("")
+    show(f"{report.retrains} retrains, {report.promotions} promoted, {report.seconds:.0f} s. The same in {REPORT}.")
+    show("")
+    show(facts(report.addresses))
+    show("All of it runs on: look around, then stop it with `everfresh down`.")
+
+
+def up(json: AsJson = False) -> None:
+    """Start Prefect, MLflow, the runner and the endpoints of this machine, and keep them until Ctrl-C."""
+    from everfresh.settings import Settings
+    from everfresh.stack.embedded import start_stack
+
+    settings = Settings.from_environment()
+    specs = _sound_specs(settings)
+    addresses = start_stack(settings, [spec for spec, _ in specs], progress=say)
+    endpoints = {f"endpoint of {spec.name}": target for spec, file in specs for target in _serve(str(file), settings)}
+    found = {**addresses.to_json(), **endpoints}
+    if json:
+        show_json(found)
+    else:
+        show(facts(found))
+    say("Ctrl-C stops all of it.")
+    _wait_for_signal()
+    down()
+
+
+def down() -> None:
+    """Stop everything that runs on this machine for this checkout."""
+    from everfresh.settings import Settings
+    from everfresh.stack.embedded import stop_stack
+
+    stopped = stop_stack(Settings.from_environment())
+    say(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+def _replay(project: str, settings: Settings, train_until: datetime | None, until: datetime | None) -> ReplayReport:
+    from everfresh.stack.embedded import start_stack
+
+    addresses = start_stack(settings, None, progress=say)
+
+    from everfresh.loop.workspace import open_workspace
+    from everfresh.orchestration import flow
+    from everfresh.replay.run import replay, write_report
+
+    flows: dict[str, Any] = {name: flow(name, settings) for name in ("train", "deploy", "monitor", "retrain")}
+    report = replay(
+        open_workspace(project, settings),
+        flows.__getitem__,
+        train_until=train_until,
+        until=until,
+        progress=say,
+        addresses=addresses.to_json(),
+    )
+    write_report(report, settings.root / REPORT)
+    return report
+
+
+def _months_table(months: tuple[Month, ...]) -> str:
+    metrics = tuple(months[0].scores) if months else ()
+    head = ("month", "rows", "drift", *(f"{metric} {who}" for metric in metrics for who in _WHO.values()), "serves", "why")
+    rows = [
+        (
+            month.month,
+            f"{month.rows:,}",
+            month.drift,
+            *(_figure(month.scores[metric][who]) for metric in metrics for who in _WHO),
+            f"v{month.served_version}",
+            _shortened(month.why),
+        )
+        for month in months
+    ]
+    return table(head, rows)
+
+
+_WHO = {"served": "served", "never_retrained": "never retrained", "majority": "majority"}
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _shortened(text: str, most: int = 90) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _sound_specs(settings: Settings) -> list[tuple[Any, Path]]:
+    """The specs without faults; the others are told, and keep nobody from working."""
+    from everfresh.errors import InvalidSpec
+    from everfresh.spec.loading import load_spec
+
+    sound = []
+    for file in sorted(settings.projects.glob("*.y*ml")):
+        try:
+            sound.append((load_spec(file), file))
+        except InvalidSpec as error:
+            say(str(error))
+    return sound
+
+
+def _serve(project: str, settings: Settings) -> list[str]:
+    """The addresses of a project's endpoints, with the champion serving there; none where there is no champion."""
+    from everfresh.loop.release import serve_everywhere
+    from everfresh.loop.workspace import open_workspace
+
+    workspace = open_workspace(project, settings)
+    champion = workspace.registry.champion(workspace.name)
+    if champion is None:
+        return []
+    serve_everywhere(workspace, champion)
+    return [target.address(workspace.name) for target in workspace.targets]
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: stop.set())
+    stop.wait()

@@ -1,0 +1,54 @@
+"""Letting a version serve, and bringing an earlier one back: targets first, the alias last."""
+
+from __future__ import annotations
+
+from everfresh.loop.outcome import Outcome
+from everfresh.loop.workspace import Workspace
+from everfresh.packaging.golden import read_golden
+from everfresh.registry.versions import ModelVersion
+from everfresh.rollout.all_at_once import roll_out
+
+
+def release(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
+    """Roll the version out to every target, then make it the champion; asking again completes what is missing.
+
+    Raises:
+        TargetError: one target failed; all of them serve what they served before, and so does the alias.
+    """
+    before = workspace.registry.champion(workspace.name)
+    serve_everywhere(workspace, version)
+    # Alias last: a version that nobody serves must never be called champion.
+    workspace.registry.promote(version, reason)
+    if before is not None and before.version == version.version:
+        return Outcome("unchanged", f"{version} is the champion already.", version.version, version.version)
+    return Outcome("promoted", f"{version} serves: {reason}.", version.version, version.version)
+
+
+def bring_back(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
+    """Let an earlier champion serve again everywhere, then give it the alias.
+
+    Raises:
+        TargetError: one target failed; all of them serve what they served before.
+    """
+    before = workspace.registry.champion(workspace.name)
+    serve_everywhere(workspace, version)
+    workspace.registry.roll_back(version, reason)
+    if before is not None and before.version == version.version:
+        return Outcome("unchanged", f"{version} is the champion already.", version.version, version.version)
+    return Outcome("rolled_back", f"{version} serves again: {reason}.", version.version, version.version)
+
+
+def serve_everywhere(workspace: Workspace, version: ModelVersion) -> None:
+    """Roll `version` out on every target, all or none of them.
+
+    Raises:
+        TargetError: one target failed; all of them serve what they served before.
+    """
+    registry, name = workspace.registry, workspace.name
+    roll_out(
+        workspace.targets,
+        name,
+        version.version,
+        fetch=lambda number: workspace.bundle(registry.version(name, number)).directory,
+        golden=read_golden(workspace.bundle(version)),
+    )

@@ -1,0 +1,101 @@
+"""What is registered, what serves, and how production looked at the last check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from everfresh.errors import EverfreshError
+from everfresh.loop.watch import LATEST
+from everfresh.loop.workspace import Workspace
+from everfresh.registry.versions import ModelVersion
+
+
+@dataclass(frozen=True)
+class TargetStatus:
+    """One target: where requests go, and the version that answers there as the target itself says."""
+
+    name: str
+    address: str
+    version: int | None
+
+
+@dataclass(frozen=True)
+class ProjectStatus:
+    """A project at one look.
+
+    Attributes:
+        project: its name.
+        champion, challenger, previous: the versions behind the aliases, in words; None where there is none.
+        targets: what really serves.
+        last_check: when production was last checked, and what was found; None if it never was.
+        in_step: whether every target serves the champion.
+    """
+
+    project: str
+    champion: str | None
+    challenger: str | None
+    previous: str | None
+    targets: tuple[TargetStatus, ...]
+    last_check: str | None
+    in_step: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+    def lines(self) -> Mapping[str, object]:
+        """For people, a line each."""
+        served = {
+            target.name: f"{f'v{target.version}' if target.version else 'nothing'} at {target.address}"
+            for target in self.targets
+        }
+        registered = {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}
+        odd = {} if self.in_step else {"attention": "what serves is not the champion: deploy it again"}
+        return {"project": self.project, **registered, **served, "last check": self.last_check, **odd}
+
+
+def status_of(workspace: Workspace) -> ProjectStatus:
+    """The status of a project; a target that cannot be asked serves nothing."""
+    registry, name = workspace.registry, workspace.name
+    champion = registry.champion(name)
+    targets = tuple(
+        TargetStatus(target.name, target.address(name), _served(workspace, target)) for target in workspace.targets
+    )
+    return ProjectStatus(
+        project=name,
+        champion=_words(champion),
+        challenger=_words(registry.challenger(name)),
+        previous=_words(registry.previous(name)),
+        targets=targets,
+        last_check=_last_check(workspace),
+        in_step=all(target.version == (champion.version if champion else None) for target in targets),
+    )
+
+
+def _served(workspace: Workspace, target: Any) -> int | None:
+    try:
+        version: int | None = target.current(workspace.name)
+    except EverfreshError:
+        return None
+    return version
+
+
+def _words(version: ModelVersion | None) -> str | None:
+    if version is None:
+        return None
+    how = {"onnx": "compiled", "sklearn": "as scikit-learn pipeline"}.get(version.tags.get("everfresh.path", ""), "")
+    through = f", trained through {version.trained_through:%Y-%m-%d}" if version.trained_through else ""
+    candidate = version.tags.get("everfresh.candidate", "")
+    return f"v{version.version} {candidate} ({version.verdict or 'not judged'}){through}, served {how}"
+
+
+def _last_check(workspace: Workspace) -> str | None:
+    file = workspace.settings.root / "reports" / workspace.name / LATEST
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return f"{report['as_of'][:16].replace('T', ' ')} {report['status']}: {report['reason']}"

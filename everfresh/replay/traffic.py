@@ -1,0 +1,92 @@
+"""The table as traffic: rows go out as requests in the order of time, labels follow when they are known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from everfresh.data.columns import plain_text
+from everfresh.data.frames import model_frame
+from everfresh.data.inference_log import count_rows
+from everfresh.errors import CannotReplay
+from everfresh.serving.client import Endpoint, ServedModel
+from everfresh.spec.data import DataSpec
+
+FLUSH_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class History:
+    """A table in the order of time, ready to be sent.
+
+    Attributes:
+        table: the rows.
+        times: their times in UTC, ascending.
+        ids: what they are called in the log.
+        labels: their labels as text; None where there is none.
+    """
+
+    table: pd.DataFrame
+    times: pd.Series
+    ids: tuple[str, ...]
+    labels: tuple[str | None, ...]
+
+    def between(self, start: datetime, end: datetime) -> slice:
+        """The positions of the rows from `start` up to, not including, `end`."""
+        low, high = np.searchsorted(self.times, [pd.Timestamp(start), pd.Timestamp(end)])
+        return slice(int(low), int(high))
+
+
+def history_of(table: pd.DataFrame, data: DataSpec) -> History:
+    """The history in a prepared table.
+
+    Raises:
+        CannotReplay: the table has no time column.
+    """
+    if data.time_column is None:
+        raise CannotReplay("the spec has no data.time_column")
+    ids = table[data.id_column].map(plain_text) if data.id_column else pd.RangeIndex(len(table)).astype(str)
+    return History(
+        table=table,
+        times=table[data.time_column],
+        ids=tuple(str(each) for each in ids),
+        labels=tuple(plain_text(each) for each in table[data.label].astype(object).where(table[data.label].notna(), None)),
+    )
+
+
+def send_rows(endpoint: Endpoint, model: ServedModel, history: History, rows: slice, columns: Sequence[object]) -> int:
+    """Ask the endpoint for the rows at these positions; how many there were."""
+    part = history.table.iloc[rows]
+    if part.empty:
+        return 0
+    frame = model_frame(part, columns)  # type: ignore[arg-type]
+    times = [moment.isoformat() for moment in history.times.iloc[rows]]
+    endpoint.predict(model.name, frame, ids=history.ids[rows], times=times)
+    return len(part)
+
+
+def send_labels(endpoint: Endpoint, name: str, history: History, rows: slice) -> int:
+    """Send back the labels of the rows at these positions; how many there were."""
+    known = [(i, label) for i, label in zip(history.ids[rows], history.labels[rows], strict=True) if label is not None]
+    if not known:
+        return 0
+    return endpoint.send_labels(name, [i for i, _ in known], [label for _, label in known])
+
+
+def await_log(root: Path, name: str, rows: int) -> None:
+    """Wait until the inference log holds so many rows: the server writes it a moment after it has answered.
+
+    Raises:
+        CannotReplay: it does not, within 20 seconds.
+    """
+    deadline = time.monotonic() + FLUSH_SECONDS
+    while (there := count_rows(root, name)) < rows:
+        if time.monotonic() > deadline:
+            raise CannotReplay(f"the inference log holds {there:,} of {rows:,} served rows; see the server's log")
+        time.sleep(0.02)

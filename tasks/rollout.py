@@ -1,0 +1,23 @@
+"""Letting versions serve."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from everfresh.loop import release as loop
+from everfresh.loop.outcome import Outcome
+from everfresh.loop.workspace import Workspace
+from everfresh.registry.versions import ModelVersion
+
+
+@task(task_run_name="release-v{version.version}", cache_policy=NO_CACHE, persist_result=False)
+def release(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
+    """Roll a version out to every target, then make it the champion."""
+    return loop.release(workspace, version, reason)
+
+
+@task(task_run_name="bring-back-v{version.version}", cache_policy=NO_CACHE, persist_result=False)
+def bring_back(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
+    """Let an earlier champion serve again."""
+    return loop.bring_back(workspace, version, reason)
