@@ -40,6 +40,18 @@ class EverfreshError(Exception):
 
     may_heal = False
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How it is pickled: its classes take facts and not sentences, so a sentence cannot be made into one again."""
+        return _with_its_sentence, (type(self), self.args, self.__dict__)
+
+
+def _with_its_sentence(
+    kind: type[EverfreshError], args: tuple[object, ...], facts: dict[str, object]
+) -> EverfreshError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 # --- settings -----------------------------------------------------------------------------------
 
@@ -52,7 +64,7 @@ class InvalidSetting(SettingsError):
     """A variable whose text is not what the variable is for."""
 
     def __init__(self, variable: str, read: str, allowed: str) -> None:
-        super().__init__(f"The environment variable {variable} is {read!r}; it must be {allowed}. See docs/settings.md.")
+        super().__init__(f"The variable {variable} is {read!r} and must be {allowed}. See docs/settings.md.")
 
 
 # --- spec ---------------------------------------------------------------------------------------
@@ -119,6 +131,12 @@ class SourceUnreadable(DataError):
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(f"{what!r} could not be read: {why}.")
+
+
+class SourceUnreachable(SourceUnreadable):
+    """The place of a table does not answer, or breaks off: a database, a store in a cloud, a service."""
+
+    may_heal = True
 
 
 class SourceNotConfigured(DataError):
@@ -594,14 +612,14 @@ class DeploymentFailed(StackError):
     """Prefect refused the flow deployments."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"The flow deployments were not made: {why.rstrip('.')}. They are described in deployments/prefect.yaml.")
+        super().__init__(f"The flow deployments were not made: {why.rstrip('.')}. See deployments/prefect.yaml.")
 
 
 class FlowsNotFound(StackError):
     """The flows travel as source, beside the wheel, and are not here."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(f"There is no flows/ in {root}. Run the command in a checkout of everfresh, or set EVERFRESH_ROOT.")
+        super().__init__(f"There is no flows/ in {root}. Run this in a checkout of everfresh, or set EVERFRESH_ROOT.")
 
 
 # --- extras -------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -20,4 +22,4 @@ def release(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome
 @task(task_run_name="bring-back-v{version.version}", cache_policy=NO_CACHE, persist_result=False)
 def bring_back(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
     """Let an earlier champion serve again."""
-    return loop.bring_back(workspace, version, reason)
+    return loop.bring_back(workspace, version, reason, datetime.now(UTC))

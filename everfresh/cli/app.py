@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from everfresh import __version__
@@ -27,9 +29,19 @@ def version(
         raise typer.Exit
 
 
-for command in (stack.run, stack.up, stack.down):
-    app.command(rich_help_panel="The stack")(command)
-for command in (models.train, models.deploy, models.monitor, models.retrain, models.rollback, models.score, models.status):
-    app.command(rich_help_panel="The loop")(command)
-for command in (specs.check, specs.schema, specs.targets):
-    app.command(rich_help_panel="Specs")(command)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "The stack": (stack.run, stack.up, stack.down),
+    "The loop": (
+        models.train,
+        models.deploy,
+        models.monitor,
+        models.retrain,
+        models.rollback,
+        models.score,
+        models.status,
+    ),
+    "Specs": (specs.check, specs.schema, specs.targets),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)

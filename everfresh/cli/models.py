@@ -73,7 +73,9 @@ def rollback(
 
 def score(
     project: Project,
-    table: Annotated[str | None, typer.Option(help="A CSV or Parquet file or glob; the project's source if left out.")] = None,
+    table: Annotated[
+        str | None, typer.Option(help="A CSV or Parquet file or glob; the project's source if left out.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The Parquet file to write.")] = None,
     json: AsJson = False,
 ) -> None:

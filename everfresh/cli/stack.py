@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from everfresh.cli.options import AsJson, utc
-from everfresh.cli.output import Exit, facts, say, show, show_json, table
+from everfresh.cli.output import facts, say, show, show_json, table
 
 if TYPE_CHECKING:
     from everfresh.replay.report import Month, ReplayReport
@@ -110,7 +110,14 @@ def _replay(project: str, settings: Settings, train_until: datetime | None, unti
 
 def _months_table(months: tuple[Month, ...]) -> str:
     metrics = tuple(months[0].scores) if months else ()
-    head = ("month", "rows", "drift", *(f"{metric} {who}" for metric in metrics for who in _WHO.values()), "serves", "why")
+    head = (
+        "month",
+        "rows",
+        "drift",
+        *(f"{metric} {who}" for metric in metrics for who in _WHO.values()),
+        "serves",
+        "why",
+    )
     rows = [
         (
             month.month,
@@ -152,15 +159,16 @@ def _sound_specs(settings: Settings) -> list[tuple[Any, Path]]:
 
 def _serve(project: str, settings: Settings) -> list[str]:
     """The addresses of a project's endpoints, with the champion serving there; none where there is no champion."""
-    from everfresh.loop.release import serve_everywhere
+    from everfresh.loop.release import resume
     from everfresh.loop.workspace import open_workspace
 
     workspace = open_workspace(project, settings)
-    champion = workspace.registry.champion(workspace.name)
-    if champion is None:
-        return []
-    serve_everywhere(workspace, champion)
-    return [target.address(workspace.name) for target in workspace.targets]
+    outcome = resume(workspace, datetime.now(UTC))
+    if outcome.status == "unchanged":
+        return [target.address(workspace.name) for target in workspace.targets]
+    if outcome.is_no:
+        say(outcome.reason)
+    return []
 
 
 def _wait_for_signal() -> None:

@@ -129,7 +129,7 @@ def with_labels(log: pd.DataFrame, labels: pd.DataFrame, *, all_ids: pd.Series |
     known = served["id"] if all_ids is None else all_ids
     return LabelledLog(
         frame=served.merge(newest[["id", "label"]], on="id", how="left"),
-        unknown_labels=int((~newest["id"].isin(known)).sum()),
+        unknown_labels=len({*newest["id"].to_numpy(dtype=object)} - {*known.to_numpy(dtype=object)}),
         repeated_labels=len(labels) - len(says_the_same),
         contradicted_labels=says_the_same.loc[says_the_same["id"].duplicated(), "id"].nunique(),
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfresh.data.remote import file_system, is_remote
-from everfresh.errors import EverfreshError, SourceNotFound, SourceUnreadable
+from everfresh.errors import EverfreshError, SourceNotFound, SourceUnreachable, SourceUnreadable
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -37,7 +38,8 @@ def find_files(path: str, *, folders: Sequence[Path], environment: Mapping[str, 
 
     Raises:
         SourceNotFound: there is no such file.
-        SourceUnreadable: it is a folder, or the place refuses an answer.
+        SourceUnreadable: it is a folder.
+        SourceUnreachable: the place does not answer.
     """
     return _find_remote(path, environment) if is_remote(path) else _find_local(path, folders)
 
@@ -55,10 +57,11 @@ def opened(files: Files, path: str) -> Iterator[Any]:
 
 @contextmanager
 def unreadable(what: str) -> Iterator[None]:
-    """Readers raise errors of many kinds; each of them means that `what` is not what it should be.
+    """Readers raise errors of many kinds; each of them means that `what` is not what it should be, or out of reach.
 
     Raises:
-        SourceUnreadable: something was raised inside.
+        SourceUnreachable: the system could not get at it.
+        SourceUnreadable: anything else was raised inside.
     """
     try:
         yield
@@ -69,6 +72,9 @@ def unreadable(what: str) -> Iterator[None]:
         raise SourceUnreadable(
             what, f"it is not UTF-8, for it holds the byte 0x{byte:02x}; save it as UTF-8"
         ) from error
+    except OSError as error:
+        kind = SourceUnreadable if isinstance(error, BadGzipFile) else SourceUnreachable
+        raise kind(what, f"{type(error).__name__}: {error}".rstrip(". \n")) from error
     except Exception as error:
         raise SourceUnreadable(what, f"{type(error).__name__}: {error}".rstrip(". \n")) from error
 

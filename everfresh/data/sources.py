@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from everfresh.data.imports import import_object, importable
-from everfresh.errors import EverfreshError, SourceUnreadable
+from everfresh.errors import EverfreshError, SourceUnreachable, SourceUnreadable
 from everfresh.spec.data import CsvSource, ParquetSource, PythonSource, Source, SqlSource
 
 
@@ -64,7 +64,8 @@ def _call(path: str, directory: Path, allowed: Sequence[str]) -> pd.DataFrame:
     except EverfreshError:
         raise
     except Exception as error:  # the project's own code may raise anything
-        raise SourceUnreadable(path, f"{type(error).__name__}: {error}".rstrip(".")) from error
+        kind = SourceUnreachable if isinstance(error, OSError) else SourceUnreadable
+        raise kind(path, f"{type(error).__name__}: {error}".rstrip(".")) from error
     if not isinstance(frame, pd.DataFrame):
         raise SourceUnreadable(path, f"it returned {_article(type(frame).__name__)} and not a pandas DataFrame")
     return frame

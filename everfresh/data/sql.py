@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import pandas as pd
 
 from everfresh.data.plain_types import plain_types
-from everfresh.errors import EverfreshError, MissingExtra, SourceNotConfigured, SourceUnreadable
+from everfresh.errors import EverfreshError, MissingExtra, SourceNotConfigured, SourceUnreachable, SourceUnreadable
 from everfresh.spec.data import SqlSource
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def read_query(source: SqlSource, environment: Mapping[str, str]) -> pd.DataFram
 
     Raises:
         SourceNotConfigured: the environment does not hold the URL.
+        SourceUnreachable: the database does not answer, or breaks off.
         SourceUnreadable: there is no such database, or it refuses the query, or the query returns nothing.
         MissingExtra: the driver for PostgreSQL is not installed.
     """
@@ -76,7 +77,16 @@ def _refusal(error: Exception, variable: str, url: str) -> EverfreshError:
     why = f"{type(_root(error)).__name__}: {_root(error)}".split("\n(Background on this error")[0]
     for secret in sorted(_secrets(url), key=len, reverse=True):
         why = why.replace(secret, "***")
-    return SourceUnreadable(f"the query over {variable}", " ".join(why.split()).rstrip("."))
+    kind = SourceUnreachable if _is_out_of_reach(error) else SourceUnreadable
+    return kind(f"the query over {variable}", " ".join(why.split()).rstrip("."))
+
+
+def _is_out_of_reach(error: Exception) -> bool:
+    """Whether it was not the query that failed: no connection came about, or one was lost."""
+    from sqlalchemy.exc import DBAPIError
+
+    found = error if isinstance(error, DBAPIError) else error.__cause__
+    return isinstance(found, DBAPIError) and (found.connection_invalidated or found.statement is None)
 
 
 def _root(error: BaseException) -> BaseException:

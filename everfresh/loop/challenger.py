@@ -199,7 +199,8 @@ def _card(
 def _version_tags(
     workspace: Workspace, rows: LearningRows, manifest: Manifest, scores: Mapping[Metric, float]
 ) -> dict[str, str]:
-    as_of = rows.as_of or manifest.created_at
+    # Labels that come in at once with a late table seem to be known in the future; no training was ever made for it.
+    as_of = min(rows.as_of or manifest.created_at, manifest.created_at)
     return {
         "everfresh.mode": workspace.settings.mode,
         "everfresh.as_of": as_of.isoformat(),

@@ -25,7 +25,7 @@ from everfresh.packaging.parity import evenly
 from everfresh.packaging.pipelines import load_pipeline, pipeline_answer
 from everfresh.packaging.scorer import open_scorer
 from everfresh.registry.runs import log_texts
-from everfresh.registry.versions import ModelVersion
+from everfresh.registry.versions import CHAMPION, ModelVersion
 from everfresh.spec.promotion import ParityGate, ServableGate
 
 SERVED_ROWS = 300
@@ -39,7 +39,14 @@ def judge(workspace: Workspace, rows: LearningRows, version: ModelVersion) -> Ve
 
 
 def record(workspace: Workspace, version: ModelVersion, verdict: Verdict) -> ModelVersion:
-    """Keep the verdict with the version and its run; a version that may serve becomes the challenger, last of all."""
+    """Keep the verdict with the version and its run; a version that may serve becomes the challenger, last of all.
+
+    A version that was let into production keeps the verdict that let it in: judged again, it may well fail against a
+    champion that came after it, and must be there to be rolled back to all the same.
+    """
+    if version.promoted_at is not None and not verdict.passed:
+        workspace.registry.dismiss_challenger(version, verdict.reason)
+        return version
     texts = {VERDICT: json.dumps(verdict.to_json(), indent=2), "verdict.md": verdict.to_markdown()}
     log_texts(workspace.registry.client, version.run_id, texts)
     until = verdict.overridden.until if verdict.overridden else None
@@ -48,7 +55,7 @@ def record(workspace: Workspace, version: ModelVersion, verdict: Verdict) -> Mod
         workspace.registry.dismiss_challenger(judged, verdict.reason)
         return judged
     # The champion itself may be judged again; it does not wait for anything.
-    is_champion = "champion" in judged.aliases
+    is_champion = CHAMPION in judged.aliases
     return judged if is_champion else workspace.registry.mark_challenger(judged)
 
 
@@ -75,6 +82,10 @@ def gather_evidence(workspace: Workspace, rows: LearningRows, version: ModelVers
         incumbent = None
     champion_answer, why_not, champion_classes = _champion_answer(workspace, incumbent, rows.holdout_table)
     classes = tuple(sorted({*manifest.classes, *champion_classes}))
+    champion = None
+    if incumbent is not None:
+        compared = None if champion_answer is None else _aligned(champion_answer, champion_classes, classes)
+        champion = Champion(incumbent.version, compared, why_not)
     kinds = {type(gate) for gate in spec.gates}
     return Evidence(
         task=spec.task,
@@ -82,12 +93,7 @@ def gather_evidence(workspace: Workspace, rows: LearningRows, version: ModelVers
         y=rows.holdout.labels,
         challenger=_aligned(answer, manifest.classes, classes),
         baseline=_aligned(_baseline(rows, bundle), manifest.classes, classes),
-        champion=incumbent
-        and Champion(
-            incumbent.version,
-            None if champion_answer is None else _aligned(champion_answer, champion_classes, classes),
-            why_not,
-        ),
+        champion=champion,
         slices=rows.holdout_table,
         times=rows.holdout_times,
         parity=_parity(bundle, frame, answer) if ParityGate in kinds else None,
@@ -111,6 +117,8 @@ def _champion_answer(
         bundle = workspace.bundle(champion)
         return _answer(bundle, table), "", bundle.manifest.classes
     except EverfreshError as error:
+        if error.may_heal:  # MLflow is away for a moment, which says nothing about the champion
+            raise
         return None, str(error).rstrip("."), ()
 
 

@@ -37,11 +37,16 @@ class Outcome:
     @classmethod
     def trained(cls, version: ModelVersion, verdict: Verdict, serving: int | None) -> Outcome:
         """A version was made, or was there already, and was judged."""
+        if version.version == serving:
+            return cls.already_serving(version)
         if not verdict.passed:
             return cls("rejected", f"{version} may not serve. {verdict.reason}", version.version, serving)
-        if version.version == serving:
-            return cls("unchanged", f"{version} is the champion already.", version.version, serving)
         return cls("waiting", f"{version} may serve. {verdict.reason}", version.version, serving)
+
+    @classmethod
+    def already_serving(cls, version: ModelVersion) -> Outcome:
+        """The version was the champion before."""
+        return cls("unchanged", f"{version} is the champion already.", version.version, version.version)
 
     @classmethod
     def not_permitted(cls, permission: Permission, version: ModelVersion, serving: int | None) -> Outcome:

@@ -32,15 +32,32 @@ def may_deploy(promotion: PromotionSpec, version: ModelVersion, approved_by: str
         approved_by: the person who approved it, or an empty string.
         now: an override may have ended before it.
     """
+    judged = may_serve(version, now)
+    if not judged.granted:
+        return judged
+    person = approved_by.strip()
+    if promotion.approval == "required" and not person:
+        return Permission("waiting", f"{version} passed its gates and waits for a person: {_how_to_approve(version)}")
+    if version.was_rolled_back and not person:
+        return Permission(
+            "waiting", f"{version} was rolled back and does not return by itself: {_how_to_approve(version)}"
+        )
+    return Permission("granted", f"{judged.reason}, approved by {person}" if person else judged.reason)
+
+
+def may_serve(version: ModelVersion, now: datetime) -> Permission:
+    """Whether the verdict on `version` lets it serve at `now`, whoever asks."""
     if not version.verdict:
         return Permission("refused", f"{version} was never judged; train it with `everfresh train {version.name}`.")
-    if not version.may_serve_at(now):
-        return Permission("refused", f"{version} may not serve: {version.verdict_reason}")
-    if promotion.approval == "required" and not approved_by.strip():
-        reason = (
-            f"{version} passed its gates and waits for a person: `everfresh deploy {version.name} "
-            f"--version {version.version} --approved-by NAME`, or the same in the Prefect UI."
-        )
-        return Permission("waiting", reason)
-    by = f", approved by {approved_by.strip()}" if approved_by.strip() else ""
-    return Permission("granted", f"{version.verdict_reason}{by}".rstrip("."))
+    if version.may_serve_at(now):
+        return Permission("granted", version.verdict_reason.rstrip("."))
+    ended = version.override_until
+    if version.verdict == "OVERRIDDEN" and ended is not None:
+        reason = f"{version} may not serve: its override ended at {ended:%Y-%m-%d %H:%M} UTC. {version.verdict_reason}"
+        return Permission("refused", reason)
+    return Permission("refused", f"{version} may not serve: {version.verdict_reason}")
+
+
+def _how_to_approve(version: ModelVersion) -> str:
+    command = f"`everfresh deploy {version.name} --version {version.version} --approved-by NAME`"
+    return f"{command}, or the same in the Prefect UI."

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from everfresh.errors import NoChampion
 from everfresh.loop.outcome import Outcome
+from everfresh.loop.permission import may_serve
 from everfresh.loop.workspace import Workspace
 from everfresh.packaging.golden import read_golden
 from everfresh.registry.versions import ModelVersion
@@ -20,22 +24,43 @@ def release(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome
     # Alias last: a version that nobody serves must never be called champion.
     workspace.registry.promote(version, reason)
     if before is not None and before.version == version.version:
-        return Outcome("unchanged", f"{version} is the champion already.", version.version, version.version)
-    return Outcome("promoted", f"{version} serves: {reason}.", version.version, version.version)
+        return Outcome.already_serving(version)
+    return Outcome("promoted", f"{version} serves: {_clause(reason)}.", version.version, version.version)
 
 
-def bring_back(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome:
-    """Let an earlier champion serve again everywhere, then give it the alias.
+def bring_back(workspace: Workspace, version: ModelVersion, reason: str, now: datetime) -> Outcome:
+    """Let an earlier champion serve again everywhere, then give it the alias; unless its verdict forbids it.
 
     Raises:
         TargetError: one target failed; all of them serve what they served before.
     """
     before = workspace.registry.champion(workspace.name)
+    permission = may_serve(version, now)
+    if not permission.granted:
+        return Outcome.not_permitted(permission, version, before.version if before else None)
     serve_everywhere(workspace, version)
     workspace.registry.roll_back(version, reason)
     if before is not None and before.version == version.version:
-        return Outcome("unchanged", f"{version} is the champion already.", version.version, version.version)
-    return Outcome("rolled_back", f"{version} serves again: {reason}.", version.version, version.version)
+        return Outcome.already_serving(version)
+    return Outcome("rolled_back", f"{version} serves again: {_clause(reason)}.", version.version, version.version)
+
+
+def resume(workspace: Workspace, now: datetime) -> Outcome:
+    """Let the champion serve where it does not, as after a restart; unless its verdict forbids it.
+
+    An alias that somebody moved by hand names a version that no gate has let through.
+
+    Raises:
+        TargetError: one target failed; all of them serve what they served before.
+    """
+    champion = workspace.registry.champion(workspace.name)
+    if champion is None:
+        return Outcome.kept(str(NoChampion(workspace.name)), None)
+    permission = may_serve(champion, now)
+    if not permission.granted:
+        return Outcome.not_permitted(permission, champion, champion.version)
+    serve_everywhere(workspace, champion)
+    return Outcome.already_serving(champion)
 
 
 def serve_everywhere(workspace: Workspace, version: ModelVersion) -> None:
@@ -52,3 +77,8 @@ def serve_everywhere(workspace: Workspace, version: ModelVersion) -> None:
         fetch=lambda number: workspace.bundle(registry.version(name, number)).directory,
         golden=read_golden(workspace.bundle(version)),
     )
+
+
+def _clause(reason: str) -> str:
+    """A reason within a sentence that has an end of its own."""
+    return reason.strip().rstrip(".")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from everfresh.data.fingerprint import fingerprint
 from everfresh.data.inference import infer_columns
 from everfresh.data.schema_check import check_schema
 from everfresh.data.splits import split_rows
-from everfresh.data.table import known_rows, load_table
+from everfresh.data.table import check_labels, known_rows, load_table
 from everfresh.settings import Settings
 from everfresh.spec.loading import Project
 from everfresh.training.examples import Examples, examples_of, joined
@@ -67,6 +66,7 @@ def learning_rows(project: Project, settings: Settings, as_of: datetime | None =
     spec = project.spec
     table = load_table(project, settings)
     known = known_rows(table, spec.data, window=spec.training.window, as_of=as_of)
+    check_labels(known.frame, spec.data, spec.task)
     features = infer_columns(known.frame, spec.data)
     split = split_rows(known.frame, spec.data, task=spec.task, seed=spec.training.seed)
     violations = check_schema(known.frame, features.columns)
@@ -94,8 +94,9 @@ def learning_rows(project: Project, settings: Settings, as_of: datetime | None =
     )
 
 
-def _times(frame: pd.DataFrame, column: str | None, positions: NDArray[np.intp]) -> NDArray[Any] | None:
+def _times(frame: pd.DataFrame, column: str | None, positions: NDArray[np.intp]) -> NDArray[np.datetime64] | None:
     if column is None:
         return None
     naive = frame[column].iloc[positions].dt.tz_convert("UTC").dt.tz_localize(None)
-    return naive.to_numpy(dtype="datetime64[us]")
+    times: NDArray[np.datetime64] = naive.to_numpy(dtype="datetime64[us]")
+    return times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pyarrow.parquet as pq
 
 from everfresh.data.frames import model_frame
 from everfresh.data.inference_log import ANSWER_PREFIX, VALUE
-from everfresh.data.sources import read_source
+from everfresh.data.sources import read_source, source_name
+from everfresh.errors import EmptyTable
 from everfresh.loop.workspace import Workspace
 from everfresh.packaging.batch import batch_of
 from everfresh.packaging.bundle import Bundle
@@ -43,11 +45,7 @@ def score_table(
         DataError: the table cannot be read, or lacks a feature.
     """
     bundle = workspace.bundle(champion)
-    frame = read_source(
-        _source(table) or workspace.spec.data.source,
-        directory=workspace.project.directory,
-        allowed=workspace.settings.allowed_imports,
-    )
+    frame = _read(workspace, bundle, _source(table) or workspace.spec.data.source)
     file = output or workspace.settings.root / "reports" / workspace.name / f"scores-v{champion.version}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.tmp")
@@ -57,6 +55,22 @@ def score_table(
     finally:
         temporary.unlink(missing_ok=True)
     return Scored(file, len(frame), champion.version)
+
+
+def _read(workspace: Workspace, bundle: Bundle, source: Source) -> pd.DataFrame:
+    """The table, with codes as they were trained on: what looks like a 7 in this file may be a 007 in another."""
+    manifest, settings = bundle.manifest, workspace.settings
+    codes = [column.name for column in manifest.columns if column.is_category]
+    frame = read_source(
+        source,
+        directory=workspace.project.directory,
+        allowed=settings.allowed_imports,
+        environment={**os.environ, "EVERFRESH_ROOT": str(settings.root)},
+        texts=[*codes, manifest.id_column] if manifest.id_column else codes,
+    )
+    if frame.empty:
+        raise EmptyTable(source_name(source))
+    return frame
 
 
 def _source(table: str | None) -> Source | None:

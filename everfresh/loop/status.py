@@ -86,10 +86,14 @@ def _served(workspace: Workspace, target: Any) -> int | None:
 def _words(version: ModelVersion | None) -> str | None:
     if version is None:
         return None
-    how = {"onnx": "compiled", "sklearn": "as scikit-learn pipeline"}.get(version.tags.get("everfresh.path", ""), "")
-    through = f", trained through {version.trained_through:%Y-%m-%d}" if version.trained_through else ""
-    candidate = version.tags.get("everfresh.candidate", "")
-    return f"v{version.version} {candidate} ({version.verdict or 'not judged'}){through}, served {how}"
+    how = {"onnx": "served compiled", "sklearn": "served as scikit-learn pipeline"}
+    model = f"v{version.version} {version.tags.get('everfresh.candidate', '')}".strip()
+    facts = (
+        f"{model} ({version.verdict or 'not judged'})",
+        f"trained through {version.trained_through:%Y-%m-%d}" if version.trained_through else "",
+        how.get(version.tags.get("everfresh.path", ""), ""),
+    )
+    return ", ".join(filter(None, facts))
 
 
 def _last_check(workspace: Workspace) -> str | None:

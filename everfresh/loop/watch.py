@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from everfresh.data.inference_log import FEATURE_PREFIX, LabelledLog, read_labels, read_log, with_labels
 from everfresh.data.schema_check import check_schema
 from everfresh.data.windows import Window
+from everfresh.errors import NoChampion
 from everfresh.evaluation.metrics import score
 from everfresh.loop.workspace import Workspace
 from everfresh.monitoring.drift import FEWEST_ROWS, measure_drift
@@ -28,6 +28,9 @@ from everfresh.registry.versions import ModelVersion
 LATEST = "monitoring.json"
 OLDEST_EVENT = timedelta(days=1)
 
+_INSTANT = timedelta(microseconds=1)  # a window's end does not belong to it
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
+
 
 def inference_root(workspace: Workspace) -> Path:
     """Where the log of the watched target lies: the first one of the spec."""
@@ -39,18 +42,20 @@ def check(workspace: Workspace, champion: ModelVersion, as_of: datetime) -> Moni
     spec, bundle = workspace.spec, workspace.bundle(champion)
     policy = spec.monitoring
     window = Window.last(policy.current.days, as_of)
-    log = read_log(inference_root(workspace), workspace.name, window=window)
+    # Labels are late: what they judge began earlier than the window, and both are read at once.
+    served = _served_rows(workspace, bundle, champion, Window(window.start - spec.data.label_delay, as_of))
+    current = served[served["time"] >= pd.Timestamp(window.start)]
     checks = checks_per_year(policy.schedule)
     profile = Profile.from_json(bundle.profile)
-    counts = count_log(profile, log, version=champion.version)
+    counts = count_log(profile, current, version=champion.version)
     return MonitoringReport(
         project=workspace.name,
         version=champion.version,
         as_of=as_of,
         window=window,
         drift=measure_drift(profile, counts, policy.drift, checks_per_year=checks, window=window),
-        performance=_performance(workspace, champion, bundle, as_of, checks),
-        quality=_quality(bundle, log),
+        performance=_performance(workspace, champion, bundle, served, as_of),
+        quality=_quality(bundle, current),
     )
 
 
@@ -86,6 +91,8 @@ def decide(
     if occurred is not None and is_stale(occurred, now, OLDEST_EVENT):
         return RetrainDecision(False, f"The event of {occurred:%Y-%m-%d %H:%M} is too old to act on.")
     champion = workspace.registry.champion(workspace.name)
+    if champion is None and not forced_by:
+        return RetrainDecision(False, str(NoChampion(workspace.name)))
     report = check(workspace, champion, as_of) if champion is not None and not forced_by else None
     facts = replace(
         gather_facts(workspace, champion, report, as_of),
@@ -114,7 +121,7 @@ def gather_facts(
         drift=report.drift if report else None,
         performance=performance,
         champion_trained_through=champion.trained_through if champion else None,
-        last_retrain_at=_last_retrain(workspace, champion, as_of),
+        last_retrain_at=_last_retrain(workspace, as_of),
         labels_since=_labels_since(workspace, champion, as_of),
     )
 
@@ -126,24 +133,38 @@ def served_with_labels(workspace: Workspace, *, window: Window, version: int | N
     return with_labels(log, read_labels(root, name), all_ids=log["id"])
 
 
+def _served_rows(workspace: Workspace, bundle: Bundle, champion: ModelVersion, window: Window) -> pd.DataFrame:
+    """What was asked in that time; of the champion's own rows alone where another version read a column otherwise.
+
+    A column that is a category to one version and a number to the next is text in a log of both, and neither the one
+    nor the other for a profile.
+    """
+    log = read_log(inference_root(workspace), workspace.name, window=window)
+    numbers = [f"{FEATURE_PREFIX}{column.name}" for column in bundle.manifest.columns if not column.is_category]
+    clashing = [name for name in numbers if name in log and not pd.api.types.is_numeric_dtype(log[name])]
+    if not clashing:
+        return log
+    own = log[log["version"] == champion.version]
+    return own.assign(**{name: pd.to_numeric(own[name], errors="coerce") for name in clashing})
+
+
 def _performance(
-    workspace: Workspace, champion: ModelVersion, bundle: Bundle, as_of: datetime, checks: int
+    workspace: Workspace, champion: ModelVersion, bundle: Bundle, served: pd.DataFrame, as_of: datetime
 ) -> tuple[PerformanceReport, ...]:
-    """The primary metric on rows as old as their labels need, of as many days as the window has."""
+    """The primary metric on the champion's rows that are as old as their labels need."""
     spec, metric = workspace.spec, workspace.spec.primary_metric
-    delay = spec.data.label_delay
-    window = Window(as_of - delay - timedelta(days=spec.monitoring.current.days), as_of)
-    served = served_with_labels(workspace, window=window, version=champion.version).frame
-    if "time" not in served or served.empty:
+    own = served[served["version"] == champion.version]
+    if own.empty:
         return ()
-    rows = matured_rows(served, bundle.manifest.classes, label_delay=delay, as_of=as_of)
+    labelled = with_labels(own, read_labels(inference_root(workspace), workspace.name)).frame
+    rows = matured_rows(labelled, bundle.manifest.classes, label_delay=spec.data.label_delay, as_of=as_of)
     report = measure_performance(
         rows,
         metric,
         score,
         reference_score=champion.holdout_scores.get(metric),
         worth_a_drop=spec.retraining.when.metric_drop,
-        level=level_per_check(spec.monitoring.drift.false_alarms, checks),
+        level=level_per_check(spec.monitoring.drift.false_alarms, checks_per_year(spec.monitoring.schedule)),
         seed=spec.training.seed,
     )
     return (report,)
@@ -158,19 +179,25 @@ def _quality(bundle: Bundle, log: pd.DataFrame) -> tuple[str, ...]:
     return tuple(str(violation) for violation in check_schema(frame, bundle.manifest.columns))
 
 
-def _last_retrain(workspace: Workspace, champion: ModelVersion | None, as_of: datetime) -> datetime | None:
-    """When the newest version after the champion was made, whatever became of it, or the champion itself."""
-    moments = [version.as_of for version in workspace.registry.versions(workspace.name)]
-    return max((moment for moment in moments if moment is not None and moment < as_of), default=None)
+def _last_retrain(workspace: Workspace, as_of: datetime) -> datetime | None:
+    """When the last version was trained before `as_of`, whatever became of it.
+
+    A version has two times: that of its data, which counts where history is looked at, and that of the clock, which
+    counts where a table lags behind: else its versions would always look old, and no cooldown would ever hold.
+    """
+    versions = workspace.registry.versions(workspace.name)
+    moments = [moment for version in versions for moment in (version.as_of, version.created_at) if moment is not None]
+    return max((moment for moment in moments if moment <= as_of), default=None)
 
 
 def _labels_since(workspace: Workspace, champion: ModelVersion | None, as_of: datetime) -> int:
-    """Labels that came back for rows later than those that the champion learned from."""
+    """How many rows later than those that the champion learned from have their label by now."""
     root, name = inference_root(workspace), workspace.name
     labels = read_labels(root, name)
     if labels.empty:
         return 0
-    served = read_log(root, name, columns=["id", "time"])
     since = champion.trained_through if champion else None
-    late = served["time"] <= as_of if since is None else (served["time"] > since) & (served["time"] <= as_of)
-    return int(np.isin(served.loc[late, "id"].unique(), labels["id"].unique()).sum())
+    window = Window(since + _INSTANT if since else _EVER, as_of + _INSTANT)
+    ids = read_log(root, name, columns=["id"], window=window)["id"]
+    labelled = labels.loc[labels["label"].notna(), "id"]
+    return len({*ids.to_numpy(dtype=object)} & {*labelled.to_numpy(dtype=object)})

@@ -24,7 +24,7 @@ class Batch:
 
     Attributes:
         rows: how many rows there are, which is the length of every column.
-        numbers: the numeric columns by name; NaN is a missing value.
+        numbers: the numeric columns by name; NaN is a missing value, and none is infinite.
         categories: the category columns by name; None is a missing value.
     """
 

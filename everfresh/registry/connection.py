@@ -68,8 +68,9 @@ def connect(settings: Settings) -> MlflowClient:
     """
     uri = settings.tracking_uri
     _probe(uri)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
     with _one_at_a_time(settings.home / "mlflow.lock"):
         # A fresh database is migrated by its first use; two first uses at once would break it.
         try:
@@ -166,6 +167,18 @@ def _unreachable(uri: str, error: Exception) -> RegistryUnreachable:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+@contextmanager
+def _environment_kept(*names: str) -> Iterator[None]:
+    """MLflow writes what it is told into the environment, where later settings would take it for a wish."""
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextmanager

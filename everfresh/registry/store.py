@@ -137,7 +137,7 @@ class Registry:
         everything = {**_lineage_tags(lineage), "everfresh.bundle_digest": bundle_digest, **tags}
         item = self.client.create_model_version(
             name,
-            source=f"runs:/{run_id}/model",
+            source=self._source(run_id),
             run_id=run_id,
             tags={key: value[:LONGEST_TEXT] for key, value in everything.items()},
             description=description[:LONGEST_TEXT],
@@ -235,6 +235,12 @@ class Registry:
         except MlflowException as error:
             if not is_missing(error):
                 raise
+
+    def _source(self, run_id: str) -> str:
+        """Where the run's MLflow model is. Through the run itself, MLflow's own loaders do not find it."""
+        outputs = self.client.get_run(run_id).outputs
+        models = outputs.model_outputs if outputs is not None else []
+        return f"models:/{models[-1].model_id}" if models else f"runs:/{run_id}/model"
 
     def _create_model(self, name: str) -> None:
         try:

@@ -77,6 +77,17 @@ class ModelVersion:
         return self._time("everfresh.promoted_at")
 
     @property
+    def demoted_at(self) -> datetime | None:
+        """When a rollback last took it out of production."""
+        return self._time("everfresh.demoted_at")
+
+    @property
+    def was_rolled_back(self) -> bool:
+        """Whether it was taken out of production after its last rollout."""
+        demoted, promoted = self.demoted_at, self.promoted_at
+        return demoted is not None and (promoted is None or promoted < demoted) and CHAMPION not in self.aliases
+
+    @property
     def holdout_scores(self) -> dict[str, float]:
         """Its scores on the rows that were held out when it was trained, by metric."""
         try:

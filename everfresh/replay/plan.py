@@ -53,7 +53,9 @@ def plan_replay(spec: ProjectSpec, first: datetime, last: datetime, train_until:
     """
     start = train_until or _midnight(first + (last - first) * FIRST_SHARE)
     if not first < start < last:
-        raise CannotReplay(f"the first training at {start:%Y-%m-%d} is not between {first:%Y-%m-%d} and {last:%Y-%m-%d}")
+        raise CannotReplay(
+            f"the first training at {start:%Y-%m-%d} is not between {first:%Y-%m-%d} and {last:%Y-%m-%d}"
+        )
     ends = [*_thinned(list(moments(spec.monitoring.schedule, start, last))), last + timedelta(seconds=1)]
     due = list(moments(spec.retraining.when.schedule, start, last)) if spec.retraining.when.schedule else []
     steps = [

@@ -29,6 +29,7 @@ from everfresh.replay.report import Month, ReplayReport, month_drift
 from everfresh.replay.scoring import scores_of_month
 from everfresh.replay.traffic import History, await_log, history_of, send_labels, send_rows
 from everfresh.serving.client import Endpoint, ServedModel
+from everfresh.targets.local import LocalTarget
 
 Flow = Callable[..., Any]
 Progress = Callable[[str], None]
@@ -78,8 +79,8 @@ def replay(
     journal = _Journal()
     _first_champion(workspace, flows, plan, progress, journal)
 
-    address = workspace.targets[0].address(workspace.name)
-    with Endpoint(address.partition("/v2/")[0]) as endpoint:
+    watched = _watched(workspace)
+    with Endpoint(watched.url) as endpoint:
         for step in plan.steps:
             _take_step(workspace, flows, endpoint, history, plan, step, journal, progress)
         _send_late_labels(workspace, endpoint, history, journal)
@@ -90,7 +91,7 @@ def replay(
         retrains=journal.retrains["trained"],
         promotions=journal.retrains["promoted"],
         seconds=time.monotonic() - started,
-        addresses={**addresses, "endpoint": address},
+        addresses={**addresses, "endpoint": watched.address(workspace.name)},
     )
 
 
@@ -186,6 +187,18 @@ def _is_old(workspace: Workspace, now: datetime) -> bool:
     champion = workspace.registry.champion(workspace.name)
     through = champion.trained_through if champion else None
     return limit is not None and through is not None and now - through > limit
+
+
+def _watched(workspace: Workspace) -> LocalTarget:
+    """The target that traffic is sent to.
+
+    Raises:
+        CannotReplay: it is not on this machine.
+    """
+    target = workspace.targets[0]
+    if not isinstance(target, LocalTarget):
+        raise CannotReplay(f"the first target of the spec is {target.name}, and traffic is sent to a local one")
+    return target
 
 
 def _serve(workspace: Workspace, endpoint: Endpoint, history: History, rows: slice) -> int:

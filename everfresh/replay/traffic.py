@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from everfresh.data.columns import plain_text
@@ -39,8 +38,8 @@ class History:
 
     def between(self, start: datetime, end: datetime) -> slice:
         """The positions of the rows from `start` up to, not including, `end`."""
-        low, high = np.searchsorted(self.times, [pd.Timestamp(start), pd.Timestamp(end)])
-        return slice(int(low), int(high))
+        low, high = (int(self.times.searchsorted(pd.Timestamp(moment))) for moment in (start, end))
+        return slice(low, high)
 
 
 def history_of(table: pd.DataFrame, data: DataSpec) -> History:
@@ -56,7 +55,9 @@ def history_of(table: pd.DataFrame, data: DataSpec) -> History:
         table=table,
         times=table[data.time_column],
         ids=tuple(str(each) for each in ids),
-        labels=tuple(plain_text(each) for each in table[data.label].astype(object).where(table[data.label].notna(), None)),
+        labels=tuple(
+            plain_text(each) for each in table[data.label].astype(object).where(table[data.label].notna(), None)
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Arrow tables without pandas: where pandas is installed, pyarrow imports it at the first array that it makes.
 
-That costs a worker a second and tens of megabytes in the middle of its first requests, for a comparison of types that are
-never those of pandas here.
+That costs a worker a second and tens of megabytes in the middle of its first requests, to compare with types that are
+never there.
 """
 
 from __future__ import annotations

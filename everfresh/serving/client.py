@@ -23,6 +23,8 @@ from everfresh.serving.decoding import ID_TENSOR, TIME_TENSOR
 CHUNK_ROWS = 500
 TIMEOUT_S = 30.0
 
+_JSON_TYPES = frozenset({str, int, bool, type(None)})
+
 
 @dataclass(frozen=True)
 class ServedModel:
@@ -120,6 +122,7 @@ class Endpoint:
         ids: Sequence[str] | None = None,
         times: Sequence[datetime | str] | None = None,
         version: int | None = None,
+        record: bool = True,
         chunk_rows: int = CHUNK_ROWS,
     ) -> Prediction:
         """The answers to rows, in their order.
@@ -131,6 +134,7 @@ class Endpoint:
             ids: the id of every row, by which its label comes back; the project's id column in `columns` does as well.
             times: the time of every row, for the inference log; a naive one is taken as UTC.
             version: ask for this version only; the server refuses when it serves another one.
+            record: whether the rows are traffic; a question about the server itself stays out of the inference log.
             chunk_rows: rows in one request.
 
         Raises:
@@ -146,7 +150,7 @@ class Endpoint:
             raise ValueError(f"The columns differ in length: {', '.join(map(str, sorted(rows)))} values.")
         path = f"/v2/models/{name}" + (f"/versions/{version}" if version is not None else "") + "/infer"
         chunks = [
-            self._infer(path, [column.tensor(start, start + chunk_rows) for column in table])
+            self._infer(path, [column.tensor(start, start + chunk_rows) for column in table], record)
             for start in range(0, max(rows, default=0), chunk_rows)
         ]
         return Prediction(
@@ -157,7 +161,10 @@ class Endpoint:
 
     def send_labels(self, name: str, ids: Sequence[str], labels: Sequence[Any], *, chunk_rows: int = 5000) -> int:
         """Send back what really happened, by id; the number of labels that were accepted."""
-        pairs = [{"id": _plain(row_id), "label": _plain(label)} for row_id, label in zip(ids, labels, strict=True)]
+        pairs = [
+            {"id": row_id, "label": label}
+            for row_id, label in zip(_plain_list(list(ids)), _plain_list(list(labels)), strict=True)
+        ]
         accepted = 0
         for start in range(0, len(pairs), chunk_rows):
             body = _dumps({"labels": pairs[start : start + chunk_rows]})
@@ -176,8 +183,9 @@ class Endpoint:
     ) -> None:
         self.close()
 
-    def _infer(self, path: str, tensors: Sequence[Mapping[str, Any]]) -> Prediction:
-        content = self._call("POST", path, _dumps({"inputs": tensors}))
+    def _infer(self, path: str, tensors: Sequence[Mapping[str, Any]], record: bool) -> Prediction:
+        body = {"inputs": tensors} if record else {"inputs": tensors, "parameters": {"record": False}}
+        content = self._call("POST", path, _dumps(body))
         outputs = {tensor["name"]: tensor for tensor in content["outputs"]}
         answer = outputs.get("probabilities") or outputs["value"]
         values = np.asarray(answer["data"], dtype=np.float64).reshape(answer["shape"])
@@ -200,10 +208,10 @@ class Endpoint:
 
 
 def _reason(content: Any) -> tuple[str, str]:
-    error = content.get("error") if isinstance(content, dict) else None
-    if isinstance(error, dict):
-        return str(error.get("code", "error")), str(error.get("message", ""))
-    return "error", str(error or content)[:200]
+    """The code and the sentence of an error; other V2 servers give the sentence alone."""
+    if not isinstance(content, dict):
+        return "error", str(content)[:200]
+    return str(content.get("code", "error")), str(content.get("error", content))
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,7 @@ def wire_column(name: str, values: Any) -> WireColumn:
     """
     array = values if isinstance(values, np.ndarray) else _array(values)
     if array is None or array.dtype.kind not in "fiubM":
-        plain = [_plain(value) for value in (values if array is None else array.tolist())]
+        plain = _plain_list(list(values) if array is None else array.tolist())
         return WireColumn(name, _datatype(plain), plain)
     if array.dtype.kind == "M":
         array = _epoch_seconds(array)
@@ -253,6 +261,16 @@ def _epoch_seconds(times: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(np.isnat(times), np.nan, seconds)
 
 
+def _plain_list(values: list[Any]) -> list[Any]:
+    """The values as JSON has them. The common case, text with gaps, is not looked at one by one."""
+    kinds = set(map(type, values))
+    if kinds <= _JSON_TYPES:
+        return values
+    if kinds <= {*_JSON_TYPES, float}:
+        return [None if value != value else value for value in values]
+    return [_plain(value) for value in values]
+
+
 def _plain(value: Any) -> Any:
     """A value as JSON has it: None where it is missing, text for a time, Python's own number for numpy's."""
     if value is None or isinstance(value, str | bool | int):
@@ -268,7 +286,7 @@ def _plain(value: Any) -> Any:
 
 def _datatype(values: Sequence[Any]) -> str:
     """The V2 name of what the values are; a column without any value counts as numbers, all of them missing."""
-    kinds = {type(value) for value in values if value is not None}
+    kinds = set(map(type, values)) - {type(None)}
     if not kinds <= {bool, int, float}:
         return "BYTES"
     if bool in kinds:

@@ -56,8 +56,10 @@ class DataPlane:
         self._recorder = recorder
         self._metrics = metrics
 
-    def infer(self, model: LoadedModel, table: Mapping[str, Sequence[Any]], request_id: str) -> Inference:
-        """The answer of `model` to the rows of `table`.
+    def infer(
+        self, model: LoadedModel, table: Mapping[str, Sequence[Any]], request_id: str, *, record: bool = True
+    ) -> Inference:
+        """The answer of `model` to the rows of `table`; without `record`, they are not taken for production's.
 
         Raises:
             BadRows: the rows are not what the model reads.
@@ -68,7 +70,8 @@ class DataPlane:
         answer = self._answer(model, rows)
         ids = rows.ids if rows.ids is not None else tuple(f"{request_id}-{row}" for row in range(rows.batch.rows))
         inference = Inference(model, rows, answer, ids, request_id, received)
-        self._recorder.record(inference)
+        if record:
+            self._recorder.record(inference)
         self._metrics.answered(model.name, model.version, rows.batch.rows, time.perf_counter() - started)
         return inference
 

@@ -203,8 +203,11 @@ def _check_each(
 
 def _check_exact(column: Column, numbers: NDArray[np.float64], values: Sequence[Any]) -> None:
     """An integer beyond 2^53 has neighbours that float64 cannot tell from it; a float is what it is."""
-    # At least: the number after 2^53 is 2^53 as float64.
-    for row in np.flatnonzero(np.abs(numbers) >= LARGEST_INTEGER).tolist():
+    largest = np.abs(numbers)
+    # At least: the number after 2^53 is 2^53 as float64. The largest first, and only then each: nearly all are small.
+    if not np.fmax.reduce(largest) >= LARGEST_INTEGER:
+        return
+    for row in np.flatnonzero(largest >= LARGEST_INTEGER).tolist():
         if abs(values[row]) > LARGEST_INTEGER and (column.dtype == "integer" or isinstance(values[row], int)):
             raise OutOfRange(column.name, row, values[row], "an integer that float64 can hold")
 

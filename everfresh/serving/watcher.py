@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from everfresh.errors import EverfreshError, StateUnreadable
@@ -35,20 +35,10 @@ class StateWatcher:
     A version that cannot be loaded is tried again every few seconds while it is desired; what serves goes on serving.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        models: ModelTable,
-        metrics: Metrics,
-        *,
-        server_pid: int,
-        when_orphaned: Callable[[], None],
-    ) -> None:
+    def __init__(self, root: Path, models: ModelTable, metrics: Metrics) -> None:
         self._root = root
         self._models = models
         self._metrics = metrics
-        self._when_orphaned = when_orphaned
-        self._server_pid = server_pid
         self._stopping = threading.Event()
         self._has_looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="desired-state", daemon=True)
@@ -75,7 +65,8 @@ class StateWatcher:
         """Stop following, and take the report away."""
         self._stopping.set()
         self._thread.join()
-        forget_worker(self._root, os.getpid())
+        with suppress(OSError):  # the report is forgotten by the next server, too
+            forget_worker(self._root, os.getpid())
 
     def look(self) -> None:
         """Act on the desired state if it changed, or if a version that failed is due again."""
@@ -93,14 +84,12 @@ class StateWatcher:
 
     def _run(self) -> None:
         while not self._stopping.wait(0 if self._seen is _NEVER_SEEN else LOOK_EVERY_S):
-            if os.getppid() != self._server_pid:
-                self._when_orphaned()
-                return
             try:
                 self.look()
             except Exception:
                 # The thread must outlive whatever a file system or a bundle has in store for it.
                 logger.exception("The desired state could not be followed")
+                self._seen = _NEVER_SEEN
                 self._stopping.wait(RETRY_AFTER_S)
             self._has_looked.set()
 

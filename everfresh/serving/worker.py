@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from everfresh.serving.watcher import StateWatcher
 logger = logging.getLogger(__name__)
 
 FIRST_LOAD_SECONDS = 10.0
+ORPHAN_LOOK_EVERY_S = 0.05
 
 
 class Worker:
@@ -31,7 +34,8 @@ class Worker:
         metrics = Metrics()
         models = ModelTable()
         self._recorder = Recorder(inference_root(root), metrics)
-        self._watcher = StateWatcher(root, models, metrics, server_pid=server_pid, when_orphaned=end_process)
+        self._watcher = StateWatcher(root, models, metrics)
+        self._orphan_watch = threading.Thread(target=_end_with, args=(server_pid,), name="orphan-watch", daemon=True)
         store = LabelStore(inference_root(root), metrics)
         self._app = HttpApp(DataPlane(models, self._recorder, metrics), self._watcher, store, metrics)
 
@@ -40,6 +44,7 @@ class Worker:
 
         It does not wait for ever: from then on it says itself that nothing is ready.
         """
+        self._orphan_watch.start()
         self._recorder.start()
         self._watcher.start()
         self._watcher.wait_for_first(FIRST_LOAD_SECONDS)
@@ -55,11 +60,13 @@ class Worker:
         await self._app.handle(scope, protocol)
 
 
-def end_process() -> None:
-    """End this worker because its server is gone: nobody else would, and the port must become free.
+def _end_with(server_pid: int) -> None:
+    """End this worker when its server is gone: nobody else would, and the port must become free.
 
     It ends as on a normal stop, with its requests answered and its log written, but not later than the alarm.
     """
+    while os.getppid() == server_pid:
+        time.sleep(ORPHAN_LOOK_EVERY_S)
     logger.error("The server process is gone; worker %s ends", os.getpid())
     signal.setitimer(signal.ITIMER_REAL, ORPHAN_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

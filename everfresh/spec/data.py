@@ -102,7 +102,7 @@ class GroupedSplit(Section):
 
     kind: Literal["grouped"] = Field(description="Rows of one group stay together.")
     by: ColumnName = Field(description="The column that says to which group a row belongs.")
-    holdout: Share = Field(0.2, description="The share of the groups that is held out.")
+    holdout: Share = Field(0.2, description="About which share of the rows is held out, in whole groups.")
 
 
 class RandomSplit(Section):

@@ -24,6 +24,7 @@ TEMPLATE = Path("deployments") / "prefect.yaml"
 
 _EXAMPLE = "flight-delays"
 _SHOWN_CHARACTERS = 500
+_DEPLOY_SECONDS = 300.0
 
 
 def deploy_flows(specs: Sequence[ProjectSpec], settings: Settings) -> None:
@@ -102,14 +103,26 @@ def _head(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prefect(settings: Settings, *arguments: str) -> None:
-    done = subprocess.run(  # noqa: S603 - fixed words
-        [sys.executable, "-m", "prefect", *arguments],
-        # Wherever the worker runs from, it looks for the flows in the folder that they were deployed from.
-        cwd=settings.root,
-        env={**os.environ, **prefect_environment(settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            [sys.executable, "-m", "prefect", *arguments],
+            # Wherever the worker runs from, it looks for the flows in the folder that they were deployed from.
+            cwd=settings.root,
+            env={**os.environ, **prefect_environment(settings)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_DEPLOY_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeploymentFailed(f"Prefect took more than {_DEPLOY_SECONDS:.0f} s") from error
     if done.returncode != 0:
-        raise DeploymentFailed(" ".join((done.stderr or done.stdout).split())[-_SHOWN_CHARACTERS:])
+        raise DeploymentFailed(_reason(done.stdout, done.stderr))
+
+
+def _reason(stdout: str, stderr: str) -> str:
+    """The end of the traceback, or what was said after the last frame was drawn, in one line."""
+    if lines := stderr.strip().splitlines():
+        return lines[-1].strip()
+    return " ".join(stdout.rpartition("╯")[2].split())[-_SHOWN_CHARACTERS:] or "Prefect does not say why"

@@ -18,7 +18,6 @@ PREFECT = "prefect"
 MLFLOW = "mlflow"
 RUNNER = "runner"
 
-_PREFECT_COMMAND = "everfresh.stack.prefect_command"
 _PROBE_SECONDS = 2.0
 
 
@@ -26,7 +25,6 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
     """What every process that talks to Prefect needs beside the settings; what the user has set stays."""
     wanted = {
         "PREFECT_HOME": str(settings.home / "prefect"),
-        "PREFECT_API_URL": settings.prefect_url,
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         # What the library logs is shown with the flow run that it belongs to.
@@ -34,15 +32,16 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    return _unless_set(wanted) | settings.to_environment() | _importable(settings)
+    chosen = settings.to_environment() | {"PREFECT_API_URL": settings.prefect_url}
+    return _unless_set(wanted) | chosen | _importable(settings)
 
 
 def prefect_service(settings: Settings) -> Service:
-    """The Prefect server with its UI; its database is SQLite unless PREFECT_SERVER_DATABASE_CONNECTION_URL says else."""
+    """The Prefect server with its UI, on SQLite unless PREFECT_SERVER_DATABASE_CONNECTION_URL names a database."""
     port = settings.prefect_port
     return Service(
         name=PREFECT,
-        command=[*_python(_PREFECT_COMMAND), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        command=_prefect_command("server", "start", "--host", "127.0.0.1", "--port", str(port)),
         environment=_server_environment(settings, port),
         port=port,
         port_remedy="Stop it, or choose another port with EVERFRESH_PREFECT_PORT.",
@@ -56,15 +55,12 @@ def temporary_prefect_service(settings: Settings, port: int) -> Service:
     It records, and does nothing of itself: no schedules, no triggers, no UI.
     """
     owner = os.getpid()
-    services = ("SCHEDULER", "TRIGGERS", "LATE_RUNS")
+    command = _prefect_command("server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui", owner=owner)
+    idle = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in ("SCHEDULER", "TRIGGERS", "LATE_RUNS")}
     return Service(
         name=temporary_name(owner),
-        command=[
-            *_python(_PREFECT_COMMAND), "--while", str(owner),
-            "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui",
-        ],  # fmt: skip
-        environment=_server_environment(settings, port)
-        | {f"PREFECT_SERVER_SERVICES_{service}_ENABLED": "false" for service in services},
+        command=command,
+        environment=_server_environment(settings, port) | idle,
         port=port,
         port_remedy="Try again.",
         is_ready=lambda: is_healthy(f"http://127.0.0.1:{port}/api"),
@@ -81,8 +77,10 @@ def mlflow_service(settings: Settings) -> Service:
     port = settings.mlflow_port
     return Service(
         name=MLFLOW,
-        command=_python("everfresh.stack.mlflow_server"),
-        environment=_unless_set({"MLFLOW_DISABLE_TELEMETRY": "true"}) | settings.to_environment() | _importable(settings),
+        command=[sys.executable, "-m", "everfresh.stack.mlflow_server"],
+        environment=_unless_set({"MLFLOW_DISABLE_TELEMETRY": "true"})
+        | settings.to_environment()
+        | _importable(settings),
         port=port,
         port_remedy="Stop it, or choose another port with EVERFRESH_MLFLOW_PORT.",
         is_ready=lambda: _answers(f"http://127.0.0.1:{port}/health"),
@@ -90,13 +88,11 @@ def mlflow_service(settings: Settings) -> Service:
 
 
 def runner_service(settings: Settings) -> Service:
-    """A Prefect worker on this machine: it runs what the schedules, the events and the UI ask for."""
+    """A Prefect worker on this machine: it runs what the schedules, the events and the UI ask for, two at a time."""
+    pool = ("--pool", WORK_POOL, "--type", "process")
     return Service(
         name=RUNNER,
-        command=[
-            *_python(_PREFECT_COMMAND), "worker", "start", "--pool", WORK_POOL, "--type", "process",
-            "--name", "this-machine", "--limit", "2",
-        ],  # fmt: skip
+        command=_prefect_command("worker", "start", *pool, "--name", "this-machine", "--limit", "2"),
         environment=prefect_environment(settings),
         port=None,
         port_remedy="",
@@ -142,5 +138,6 @@ def _importable(settings: Settings) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
+def _prefect_command(*words: str, owner: int | None = None) -> list[str]:
+    attended = ["--while", str(owner)] if owner is not None else []
+    return [sys.executable, "-m", "everfresh.stack.prefect_command", *attended, *words]

@@ -1,11 +1,12 @@
-"""What each kind of target can do: refused by `everfresh check` where a spec asks for more, never done as something else."""
+"""What each kind of target can do. `everfresh check` refuses a spec that asks for more; nothing is done otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
-ROLLOUTS = ("all_at_once", "blue_green", "canary", "shadow")
+from everfresh.spec.targets import LocalTargetSpec, RolloutKind
 
-CAPABILITIES: Mapping[str, frozenset[str]] = {
-    "local": frozenset({"all_at_once"}),
-}
+ROLLOUTS: tuple[str, ...] = get_args(RolloutKind)
+
+CAPABILITIES: Mapping[str, frozenset[str]] = {"local": frozenset(LocalTargetSpec.rollouts)}

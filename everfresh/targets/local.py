@@ -43,6 +43,7 @@ from everfresh.serving.state import (
     want_removed,
     want_version,
 )
+from everfresh.targets.capabilities import CAPABILITIES
 from everfresh.targets.protocol import Prediction
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ _START_SECONDS = 90.0
 _DEPLOY_SECONDS = 60.0
 _SETTLE_SECONDS = 10.0
 _STOP_SECONDS = 20.0
+_LOG_SECONDS = 1.5
 _POLL_SECONDS = 0.02
 _ASK_SECONDS = 5.0
 
@@ -83,16 +85,21 @@ class LocalTarget:
     @property
     def rollouts(self) -> frozenset[str]:
         """The kinds of rollout that it can do."""
-        return frozenset({"all_at_once"})
+        return CAPABILITIES["local"]
 
     @property
     def inference_root(self) -> Path:
         """Where the inference log and the labels lie."""
         return inference_root(self.root)
 
+    @property
+    def url(self) -> str:
+        """The root of the server's paths."""
+        return f"http://127.0.0.1:{self.port}"
+
     def address(self, model: str) -> str:
         """Where requests for the model go."""
-        return f"{self._url}/v2/models/{model}/infer"
+        return f"{self.url}/v2/models/{model}/infer"
 
     def start(self) -> None:
         """Let the server run, and wait until it serves again what it served when it last ran.
@@ -164,8 +171,8 @@ class LocalTarget:
         if read_server(self.root) is None:
             raise NotServing(model, self.name)
         try:
-            with Endpoint(self._url) as endpoint:
-                answered = endpoint.predict(model, columns)
+            with Endpoint(self.url) as endpoint:
+                answered = endpoint.predict(model, columns, record=False)
         except EndpointRefused as error:
             if error.code == "unknown_model":
                 raise NotServing(model, self.name) from error
@@ -197,11 +204,14 @@ class LocalTarget:
             RemoveFailed: it is still served.
         """
         self.remove(model)
-        shutil.rmtree(self.inference_root / model, ignore_errors=True)
-
-    @property
-    def _url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        logged = self.inference_root / model
+        shutil.rmtree(logged, ignore_errors=True)
+        while read_server(self.root) is not None:
+            # What was answered a moment ago is still to be written.
+            time.sleep(_LOG_SECONDS)
+            if not logged.exists():
+                return
+            shutil.rmtree(logged, ignore_errors=True)
 
     def _as_service(self) -> Service:
         command = ["-m", "everfresh.serving.supervisor", "--root", str(self.root), "--port", str(self.port)]
@@ -228,7 +238,7 @@ class LocalTarget:
             raise TargetError(reached.reason)
         answered = self._answered_version(model)
         if answered != version:
-            raise TargetError(f"{self._url} answers with version {answered}")
+            raise TargetError(f"{self.url} answers with version {answered}")
 
     def _restore(self, model: str, version: int, former: int | None) -> None:
         """Want again what was served before."""
@@ -260,13 +270,13 @@ class LocalTarget:
         return sum(worker.generation >= generation for worker in read_workers(self.root)) >= server.workers
 
     def _answers(self) -> bool:
-        with suppress(EndpointUnreachable, EndpointRefused), Endpoint(self._url, timeout_s=_ASK_SECONDS) as endpoint:
+        with suppress(EndpointUnreachable, EndpointRefused), Endpoint(self.url, timeout_s=_ASK_SECONDS) as endpoint:
             endpoint.versions()
             return True
         return False
 
     def _answered_version(self, model: str) -> int | None:
-        with suppress(EndpointUnreachable), Endpoint(self._url, timeout_s=_ASK_SECONDS) as endpoint:
+        with suppress(EndpointUnreachable), Endpoint(self.url, timeout_s=_ASK_SECONDS) as endpoint:
             return endpoint.versions().get(model)
         return None
 

@@ -35,16 +35,19 @@ class ImportRules:
 def make_estimator(
     candidate: CandidateSpec, params: Mapping[str, Value], *, seed: int, rules: ImportRules
 ) -> BaseEstimator:
-    """An unfitted estimator with `params`, and with `seed` as its random state unless `params` give one.
+    """An unfitted estimator with `params`, and with `seed` wherever it or a part of it has no random state of its own.
 
     Raises:
         ImportRefused: its import path is not on the allow-list.
         ImportFailed: its import path leads nowhere.
     """
     estimator = _import(candidate, rules)(**params)
-    if "random_state" in estimator.get_params(deep=False) and "random_state" not in params:
-        estimator.set_params(random_state=seed)
-    return estimator
+    unset = {
+        name: seed
+        for name, value in estimator.get_params(deep=True).items()
+        if value is None and name.rpartition("__")[2] == "random_state" and name not in params
+    }
+    return estimator.set_params(**unset)
 
 
 def check_candidates(candidates: Sequence[CandidateSpec], task: Task, rules: ImportRules) -> tuple[Fault, ...]:
@@ -82,7 +85,10 @@ def _faults(path: str, candidate: CandidateSpec, task: Task, rules: ImportRules)
 
 
 def _parameter_faults(path: str, candidate: CandidateSpec, factory: Callable[..., Any]) -> Iterator[Fault]:
-    accepted = inspect.signature(factory).parameters.values()
+    try:
+        accepted = inspect.signature(factory).parameters.values()
+    except ValueError:  # compiled code need not tell; whether it takes them shows when it is called
+        return
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
         known = [parameter.name for parameter in accepted]
         for name in candidate.params:
@@ -149,6 +155,8 @@ def _fault_of(
 
 
 def _value_fault(path: str, params: dict[str, Value], estimator: BaseEstimator) -> Fault | None:
+    if not hasattr(estimator, "_parameter_constraints"):
+        return None  # not one of scikit-learn's own
     try:
         # What scikit-learn calls first in every fit; there is no public way to ask it earlier.
         estimator._validate_params()

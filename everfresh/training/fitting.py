@@ -15,6 +15,7 @@ from everfresh.evaluation.metrics import Answer
 from everfresh.spec.metrics import Task
 from everfresh.spec.training import CandidateSpec, Value
 from everfresh.training.answers import answer_of, classes_of
+from everfresh.training.cores import fair_share
 from everfresh.training.estimators import ImportRules, make_estimator
 from everfresh.training.examples import Examples, columns_with_values
 from everfresh.training.pipeline import build_pipeline
@@ -69,7 +70,7 @@ def fit(
     """
     usable = columns_with_values(columns, examples.rows)
     started = perf_counter()
-    with heard_warnings() as warnings:
+    with heard_warnings() as warnings, fair_share():
         try:
             pipeline = build_pipeline(make_estimator(candidate, trial.params, seed=seed, rules=rules), usable)
             pipeline.fit(examples.rows, examples.labels)

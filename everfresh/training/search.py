@@ -18,6 +18,7 @@ from everfresh.evaluation.metrics import score
 from everfresh.spec.metrics import TASK_METRICS, Metric, Task, higher_is_better
 from everfresh.spec.training import CandidateSpec
 from everfresh.training.answers import answer_of, classes_of
+from everfresh.training.cores import fair_share
 from everfresh.training.estimators import ImportRules, make_estimator
 from everfresh.training.examples import Examples, columns_with_values
 from everfresh.training.pipeline import InputForm, build_preparation, input_form
@@ -85,7 +86,7 @@ class _Bench:
 
     def run(self, params: Params) -> Trial:
         """Fit and score once; what goes wrong is in the trial."""
-        with heard_warnings() as warnings:
+        with heard_warnings() as warnings, fair_share():
             try:
                 estimator = make_estimator(self._candidate, params, seed=self._seed, rules=self._rules)
                 train, validation = self._matrices(input_form(estimator))

@@ -43,12 +43,12 @@ class SearchSpace:
 
 
 def search_space(candidate: CandidateSpec) -> SearchSpace:
-    """The space of a candidate; a single value is a list of one.
+    """The space of a candidate; a single value is a list of one. The order of its keys in the spec says nothing.
 
     >>> search_space(CandidateSpec(name="a", estimator="a.B", params={"C": (0.1, 1.0), "fit": True})).combinations()
     ({'C': 0.1, 'fit': True}, {'C': 1.0, 'fit': True})
     """
-    return SearchSpace({name: _values(param) for name, param in candidate.params.items()})
+    return SearchSpace({name: _values(param) for name, param in sorted(candidate.params.items())})
 
 
 def _values(param: Range | tuple[Value, ...] | Value) -> tuple[Value, ...] | Range:

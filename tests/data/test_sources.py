@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from everfresh.data.sources import read_source, source_name
-from everfresh.errors import ImportRefused, NoLabels, SourceNotFound, SourceUnreadable
+from everfresh.errors import ImportRefused, NoLabels, SourceNotFound, SourceUnreachable, SourceUnreadable
 from everfresh.spec.data import CsvSource, ParquetSource, PythonSource, SqlSource
 
 
@@ -30,6 +30,13 @@ def test_a_function_may_import_its_neighbours_when_it_is_called(tmp_path: Path) 
 def test_whatever_a_function_raises_is_told_with_its_class_and_message(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match=r"'flights:load' could not be read: KeyError: 'arr_delay'\.$"):
         from_python(tmp_path, "def load(): return {}['arr_delay']")
+
+
+def test_a_function_that_finds_no_connection_may_find_one_later(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreachable, match="ConnectionError: the lake is far") as caught:
+        from_python(tmp_path, "def load(): raise ConnectionError('the lake is far')")
+
+    assert caught.value.may_heal
 
 
 def test_a_function_that_needs_parameters_is_told(tmp_path: Path) -> None:

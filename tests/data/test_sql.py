@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from everfresh.data.sql import read_query
-from everfresh.errors import SourceNotConfigured, SourceUnreadable
+from everfresh.errors import SourceNotConfigured, SourceUnreachable, SourceUnreadable
 from everfresh.spec.data import SqlSource
 
 FLIGHTS = [("a", 1, 300.5, "AA", "2013-07-01 12:00"), ("b", None, None, None, "2013-07-02 12:00")]
@@ -69,6 +69,17 @@ def test_an_error_of_the_database_is_told_in_its_own_words(database: Path) -> No
         ask(database, "select * from fligths")
 
     assert str(caught.value) == "'the query over LAKE' could not be read: OperationalError: no such table: fligths."
+
+
+def test_a_database_that_does_not_answer_may_do_so_later_and_a_bad_query_will_not_get_better(database: Path) -> None:
+    nobody = {"LAKE": "postgresql://reader@127.0.0.1:1/lake"}
+    with pytest.raises(SourceUnreachable, match="Connection refused") as unreachable:
+        read_query(SqlSource(kind="sql", query="select 1", url_from="LAKE"), nobody)
+    with pytest.raises(SourceUnreadable) as refused:
+        ask(database, "select nothing from flights")
+
+    assert unreachable.value.may_heal
+    assert not refused.value.may_heal
 
 
 def test_a_query_that_returns_nothing_is_told(database: Path) -> None:

@@ -161,6 +161,17 @@ def test_a_migrated_database_is_ready_in_no_time(settings: Settings, migrated_da
     assert min(seconds) < 0.15  # 0.05 where it was written; of the processor, for the machine may be busy
 
 
+@pytest.mark.parametrize("wish", [None, "sqlite:///of-the-user.db"])
+def test_connecting_leaves_the_environment_as_it_is(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, wish: str | None
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if wish is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", wish)
+    connect(settings)
+    assert os.environ.get("MLFLOW_TRACKING_URI") == wish
+
+
 def test_a_project_has_one_experiment_with_its_artifacts_in_their_place(registry: Registry) -> None:
     client, artifacts = registry.client, registry.settings.artifacts
     found = experiment_id(client, "flights", artifacts)

@@ -137,8 +137,9 @@ def test_files_are_beside_the_run(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_a_logged_model_loads_with_mlflow_and_answers_the_same(
-    registry: Registry, fitted: tuple[Pipeline, pd.DataFrame]
+    registry: Registry, fitted: tuple[Pipeline, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow would put what has no place
     pipeline, rows = fitted
     with training_run(registry.client, registry.settings.artifacts, RECORD) as run_id:
         log_model(run_id, pipeline, rows, pipeline.predict(rows), trusted=REVIEWED_TYPES)
@@ -157,6 +158,9 @@ def test_a_logged_model_loads_with_mlflow_and_answers_the_same(
             assert loaded.predict(rows).tolist() == pipeline.predict(rows).tolist()
     assert [column.name for column in loaded.metadata.signature.inputs] == ["distance", "carrier"]
     assert loaded.input_example["carrier"].tolist() == rows["carrier"].head(5).tolist()
+    inside = Path(registry.settings.artifacts) / "flights" / "models"
+    assert len(list(inside.glob("*/artifacts/MLmodel"))) == 1
+    assert not (tmp_path / "mlruns").exists()
     directory = Path(mlflow.artifacts.download_artifacts("models:/flights/1"))
     assert (directory / "model.skops").exists()
     assert not list(directory.glob("*.pkl"))

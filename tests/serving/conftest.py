@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,9 +189,9 @@ def neighbours(pack: Callable[..., Fitted]) -> Fitted:
     return pack(KNeighborsClassifier(n_neighbors=5), "neighbours", "delayed")
 
 
-@pytest.fixture(scope="session")
-def start() -> Iterator[Callable[..., Server]]:
-    """Start a server, or with `module` its supervisor; whatever still runs at the end is ended.
+@contextmanager
+def starting() -> Iterator[Callable[..., Server]]:
+    """Start servers, or with `module` their supervisors; whatever of them still runs at the end is ended.
 
     `constants` is Python that runs in the server before it starts, to make its limits short.
     """
@@ -213,9 +213,25 @@ def start() -> Iterator[Callable[..., Server]]:
         started.append(Server(process, root, port, log))
         return started[-1]
 
-    yield start_process
-    for server in started:
-        _end(server)
+    try:
+        yield start_process
+    finally:
+        for server in started:
+            _end(server)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Server]]:
+    """Start servers that end with the test; see `starting`."""
+    with starting() as start_process:
+        yield start_process
+
+
+@pytest.fixture(scope="session")
+def start_shared() -> Iterator[Callable[..., Server]]:
+    """Start servers that several tests share; see `starting`."""
+    with starting() as start_process:
+        yield start_process
 
 
 def _end(server: Server) -> None:
@@ -272,7 +288,7 @@ def until_ready(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def served(
-    start: Callable[..., Server],
+    start_shared: Callable[..., Server],
     tmp_path_factory: pytest.TempPathFactory,
     v1: Fitted,
     minutes: Fitted,
@@ -283,7 +299,7 @@ def served(
     for fitted in (v1, minutes, neighbours):
         install_bundle(root, fitted.bundle, version=1)
         want_version(root, fitted.name, 1)
-    server = start(root)
+    server = start_shared(root)
     for fitted in (v1, minutes, neighbours):
         served = wait_until_served(root, fitted.name, 1, timedelta(seconds=30))
         assert served.served, served.reason

@@ -26,7 +26,7 @@ from everfresh.serving.state import (
 
 SLOW = (
     "import time\nfrom everfresh.serving.dataplane import DataPlane\nquick = DataPlane.infer\n"
-    "def slow(self, *arguments):\n    time.sleep(0.7)\n    return quick(self, *arguments)\n"
+    "def slow(self, *arguments, **options):\n    time.sleep(0.7)\n    return quick(self, *arguments, **options)\n"
     "DataPlane.infer = slow"
 )
 

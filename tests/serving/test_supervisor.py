@@ -74,6 +74,7 @@ def test_a_server_that_was_taken_over_is_started_again_when_it_is_killed(supervi
     assert len(servers_of(root, processes_of)) == 1
 
 
+@pytest.mark.slow
 def test_supervisor_and_server_killed_together_are_followed_without_a_quarrel_over_the_port(
     supervise, root, processes_of
 ):
@@ -85,6 +86,7 @@ def test_supervisor_and_server_killed_together_are_followed_without_a_quarrel_ov
     assert servers_of(root, processes_of) == [read_server(root).pid]
 
 
+@pytest.mark.slow
 def test_a_supervisor_killed_while_its_server_starts_is_followed_by_one_that_finds_it(
     start, supervise, root, eventually, processes_of
 ):
@@ -95,6 +97,17 @@ def test_a_supervisor_killed_while_its_server_starts_is_followed_by_one_that_fin
     eventually(lambda: len(servers_of(root, processes_of)) == 1)
     assert version_of(second) == ["1"]
     assert second.process.poll() is None
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_again_and_again_is_started_again(supervise, root, eventually):
+    supervisor = supervise(root)
+    for _ in range(2):
+        server = psutil.Process(read_server(root).pid)
+        for worker in server.children():
+            worker.kill()
+        eventually(lambda: version_of(supervisor) == ["1"])
+    assert supervisor.process.poll() is None
 
 
 def test_a_server_on_another_port_than_is_wanted_is_replaced(supervise, root, processes_of):
@@ -137,6 +150,7 @@ def test_a_second_supervisor_of_a_root_is_refused(supervise, start, root):
     assert version_of(first) == ["1"]
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_is_tried_again_ever_more_slowly(start, tmp_path, eventually):
     root = tmp_path / "root"
     root.mkdir()

@@ -122,12 +122,12 @@ def another_name(directory):
 
 
 @pytest.fixture(scope="module")
-def quiet(start, tmp_path_factory, v1, v2):
+def quiet(start_shared, tmp_path_factory, v1, v2):
     """A server of version 1, for tests that leave it as they found it."""
     root = tmp_path_factory.mktemp("quiet") / "root"
     install_bundle(root, v1.bundle, version=1)
     want_version(root, "flights", 1)
-    server = start(root)
+    server = start_shared(root)
     assert wait_until_served(root, "flights", 1, PATIENCE).served
     return server
 
@@ -195,6 +195,16 @@ def test_a_model_that_is_no_longer_wanted_is_no_longer_served(serve, root, event
     assert server.get("/v2/models/flights").status_code == 404
     want_version(root, "flights", 2)
     assert wait_until_served(root, "flights", 2, PATIENCE).served
+
+
+def test_a_report_that_cannot_be_written_is_written_as_soon_as_it_can_be(start, root, plain, eventually):
+    blocked = root / "workers"
+    blocked.write_text("a file where the folder should be")
+    server = start(root, constants="import everfresh.serving.watcher as watcher; watcher.RETRY_AFTER_S = 0.2")
+    assert eventually(lambda: server.post("/invocations", json={"inputs": plain})).status_code == 200
+    assert not convergence(root, "flights", 1).served
+    blocked.unlink()
+    assert wait_until_served(root, "flights", 1, PATIENCE).served
 
 
 def test_a_state_that_cannot_be_read_changes_nothing_and_is_said_once(serve, root, eventually):

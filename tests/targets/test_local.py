@@ -13,6 +13,7 @@ import pytest
 
 from everfresh import process
 from everfresh.errors import DeployFailed, NotServing, PortTaken
+from everfresh.serving.client import Endpoint
 from everfresh.serving.presence import hold, read_server
 from everfresh.serving.state import read_desired, read_workers, want_version
 from everfresh.targets import local
@@ -207,11 +208,20 @@ def test_requests_are_logged_where_monitoring_looks_and_forgotten_with_the_model
     shared: LocalTarget, bundles: ExampleBundles
 ) -> None:
     shared.deploy("delays", 1, bundles.first.directory)
-    shared.predict("delays", bundles.first.golden.columns)
-    wait_until(lambda: any((shared.inference_root / "delays").rglob("*.parquet")))
+    with Endpoint(shared.url) as customer:
+        customer.predict("delays", bundles.first.golden.columns)
+        wait_until(lambda: any((shared.inference_root / "delays").rglob("*.parquet")))
+        customer.predict("delays", bundles.first.golden.columns)  # not written yet when all is to be forgotten
     shared.forget("delays")
+    time.sleep(1.5)
     assert not (shared.inference_root / "delays").exists()
-    shared.forget("delays")
+
+
+def test_what_a_rollout_asks_is_no_traffic(shared: LocalTarget, bundles: ExampleBundles) -> None:
+    shared.deploy("delays", 1, bundles.first.directory)
+    shared.predict("delays", bundles.first.golden.columns)
+    time.sleep(1.5)  # longer than the log waits
+    assert not (shared.inference_root / "delays" / "log").exists()
 
 
 def test_a_stopped_server_serves_everything_again_when_it_is_started(

@@ -67,11 +67,11 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
 
 
 def refusal_response(refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The one shape of all errors."""
-    error = {"code": refusal.code, "message": str(refusal), "request_id": request_id}
+    """The one shape of all errors: the sentence as V2 wants it, and beside it what programs look at."""
+    content = {"error": str(refusal), "code": refusal.code, "request_id": request_id}
     if refusal.field is not None:
-        error["field"] = refusal.field
-    return json_response({"error": error}, refusal.status, headers)
+        content["field"] = refusal.field
+    return json_response(content, refusal.status, headers)
 
 
 def read_json(body: bytes) -> Any:

@@ -72,7 +72,7 @@ def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
     if len(table) != len(tensors):
         raise Malformed("A tensor is there twice.", field="inputs")
     request_id = _request_id(content.get("id")) or request.id
-    inference = plane.infer(model, table, request_id)
+    inference = plane.infer(model, table, request_id, record=_is_traffic(content.get("parameters")))
     return json_response(
         {
             "model_name": model.name,
@@ -81,6 +81,15 @@ def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
             "outputs": _wanted(_answers(inference), content.get("outputs")),
         }
     )
+
+
+def _is_traffic(parameters: Any) -> bool:
+    """Whether the rows belong into the inference log: with `{"record": false}` a request is about the server itself."""
+    if parameters is None:
+        return True
+    if not isinstance(parameters, dict) or not isinstance(parameters.get("record", True), bool):
+        raise Malformed('"parameters" is an object, and its "record" is true or false.', field="parameters")
+    return bool(parameters.get("record", True))
 
 
 def _request_id(given: Any) -> str | None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from everfresh.data.inference_log import read_log
+from everfresh.serving.state import inference_root
+
 
 def tensors(plain, **changes):
     return {"inputs": [{"name": name, "data": values} for name, values in {**plain, **changes}.items()]}
@@ -50,7 +53,7 @@ def test_the_requests_own_id_wins(served, plain):
 def test_what_is_no_request_id_is_refused(served, plain, wrong):
     refused = infer(served, {**tensors(plain), "id": wrong})
     assert refused.status_code == 400
-    assert refused.json()["error"]["field"] == "id"
+    assert refused.json()["field"] == "id"
 
 
 def test_rows_that_have_ids_are_not_given_others(served, plain):
@@ -70,7 +73,7 @@ def test_a_client_may_ask_for_some_outputs(served, plain):
 def test_outputs_that_are_not_there_are_refused(served, plain, wanted):
     refused = infer(served, {**tensors(plain), "outputs": wanted})
     assert refused.status_code == 400
-    assert refused.json()["error"]["field"] == "outputs"
+    assert refused.json()["field"] == "outputs"
 
 
 def test_a_tensor_may_be_a_column_of_a_matrix(served, plain):
@@ -98,8 +101,8 @@ def test_a_tensor_may_be_a_column_of_a_matrix(served, plain):
 def test_what_is_no_v2_request_is_refused(served, inputs, message):
     refused = infer(served, {"inputs": inputs})
     assert refused.status_code == 400
-    assert refused.json()["error"]["code"] == "malformed"
-    assert message in refused.json()["error"]["message"]
+    assert refused.json()["code"] == "malformed"
+    assert message in refused.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -116,16 +119,16 @@ def test_what_is_no_v2_request_is_refused(served, inputs, message):
 def test_rows_that_do_not_fit_are_refused_with_their_column(served, plain, change, code, field, message):
     refused = infer(served, tensors(plain, **change))
     assert refused.status_code == 422
-    error = refused.json()["error"]
-    assert (error["code"], error["field"]) == (code, field)
-    assert message in error["message"]
+    content = refused.json()
+    assert (content["code"], content["field"]) == (code, field)
+    assert message in content["error"]
 
 
 def test_a_missing_column_is_refused(served, plain):
     refused = infer(served, tensors({name: values for name, values in plain.items() if name != "stops"}))
     assert refused.status_code == 422
-    assert refused.json()["error"]["code"] == "missing_column"
-    assert refused.json()["error"]["message"] == "The request lacks the column 'stops'."
+    assert refused.json()["code"] == "missing_column"
+    assert refused.json()["error"] == "The request lacks the column 'stops'."
 
 
 def test_the_server_tells_what_it_serves(served):
@@ -156,9 +159,9 @@ def test_a_model_tells_what_it_reads_and_answers(served, v1):
 
 def test_another_version_or_model_is_not_found(served):
     refused = served.get("/v2/models/flights/versions/2")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_version")
+    assert (refused.status_code, refused.json()["code"]) == (404, "unknown_version")
     refused = served.get("/v2/models/none")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_model")
+    assert (refused.status_code, refused.json()["code"]) == (404, "unknown_model")
     assert served.get("/v2/models/none/ready").status_code == 404
 
 
@@ -167,3 +170,19 @@ def test_another_version_or_model_is_not_found(served):
 )
 def test_health_is_200(served, path):
     assert served.get(path).status_code == 200
+
+
+def test_a_question_about_the_server_itself_is_no_traffic(served, plain, eventually):
+    def logged(request_id):
+        log = read_log(inference_root(served.root), "flights", columns=["request_id"])
+        return int((log["request_id"] == request_id).sum())
+
+    infer(served, {**tensors(plain), "id": "a-probe", "parameters": {"record": False}})
+    infer(served, {**tensors(plain), "id": "a-customer"})
+    assert eventually(lambda: logged("a-customer") == 40)
+    assert logged("a-probe") == 0
+
+
+def test_record_is_true_or_false(served, plain):
+    refused = infer(served, {**tensors(plain), "parameters": {"record": "no"}})
+    assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (400, "malformed", "parameters")
