@@ -23,6 +23,7 @@ class Settings:
         root: the checkout; `projects/`, `mlruns/`, `reports/` and `.everfresh/` lie in it.
         home: what this machine's stack writes: logs, process files, inference logs, labels.
         projects: the folder of the specs.
+        reports: the folder of what commands write for people: `run.json`, the last check of each project, scores.
         tracking_uri: MLflow's database or server.
         artifacts: where MLflow keeps artifacts: a folder, or s3://, abfss://, wasbs://.
         prefect_port: where `everfresh up` starts the Prefect server.
@@ -35,6 +36,7 @@ class Settings:
     root: Path
     home: Path
     projects: Path
+    reports: Path
     tracking_uri: str = field(repr=False)  # it may hold a password
     artifacts: str
     prefect_port: int
@@ -61,6 +63,7 @@ class Settings:
             root=root,
             home=root / (environment.get("EVERFRESH_HOME") or ".everfresh"),
             projects=root / (environment.get("EVERFRESH_PROJECTS") or "projects"),
+            reports=root / (environment.get("EVERFRESH_REPORTS") or "reports"),
             tracking_uri=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
             artifacts=environment.get("EVERFRESH_ARTIFACTS") or str(root / "mlruns" / "artifacts"),
             prefect_port=prefect_port,
@@ -76,6 +79,7 @@ class Settings:
             "EVERFRESH_ROOT": str(self.root),
             "EVERFRESH_HOME": str(self.home),
             "EVERFRESH_PROJECTS": str(self.projects),
+            "EVERFRESH_REPORTS": str(self.reports),
             "EVERFRESH_ARTIFACTS": self.artifacts,
             "EVERFRESH_PREFECT_PORT": str(self.prefect_port),
             "EVERFRESH_MLFLOW_PORT": str(self.mlflow_port),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from everfresh.replay.report import Month, ReplayReport
     from everfresh.settings import Settings
 
-REPORT = Path("reports") / "run.json"
+REPORT = "run.json"
+WHO = ("served", "never_retrained", "majority")
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], show_default=False)]
 
@@ -50,9 +52,12 @@ def run(
         show_json(report.to_json())
         return
     show("")
-    show(_months_table(report.months))
+    show("Scores: what served / the first model, never retrained / the majority baseline")
+    show(months_table(report.months))
     show("")
-    show(f"{report.retrains} retrains, {report.promotions} promoted, {report.seconds:.0f} s. The same in {REPORT}.")
+    show(
+        f"{report.retrains} retrains, {report.promotions} promoted, {report.seconds:.0f} s. The same in {settings.reports / REPORT}."
+    )
     show("")
     show(facts(report.addresses))
     show("All of it runs on: look around, then stop it with `everfresh down`.")
@@ -104,27 +109,21 @@ def _replay(project: str, settings: Settings, train_until: datetime | None, unti
         progress=say,
         addresses=addresses.to_json(),
     )
-    write_report(report, settings.root / REPORT)
+    write_report(report, settings.reports / REPORT)
     return report
 
 
-def _months_table(months: tuple[Month, ...]) -> str:
+def months_table(months: Sequence[Month]) -> str:
+    """The months of a replay, with three figures for each metric: what served, never retrained, majority."""
     metrics = tuple(months[0].scores) if months else ()
-    head = (
-        "month",
-        "rows",
-        "drift",
-        *(f"{metric} {who}" for metric in metrics for who in _WHO.values()),
-        "serves",
-        "why",
-    )
+    head = ("month", "rows", "drift", "serves", *metrics, "why")
     rows = [
         (
             month.month,
             f"{month.rows:,}",
             month.drift,
-            *(_figure(month.scores[metric][who]) for metric in metrics for who in _WHO),
             f"v{month.served_version}",
+            *(" / ".join(_figure(month.scores[metric][who]) for who in WHO) for metric in metrics),
             _shortened(month.why),
         )
         for month in months
@@ -132,14 +131,11 @@ def _months_table(months: tuple[Month, ...]) -> str:
     return table(head, rows)
 
 
-_WHO = {"served": "served", "never_retrained": "never retrained", "majority": "majority"}
-
-
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _shortened(text: str, most: int = 90) -> str:
+def _shortened(text: str, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

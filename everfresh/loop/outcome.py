@@ -22,12 +22,14 @@ class Outcome:
         reason: the sentence that a person reads.
         version: the version that the flow was about, where there is one.
         serving: the champion after the flow, where there is one.
+        cause: why it was tried at all, where somebody or something asked for it.
     """
 
     status: Status
     reason: str
     version: int | None = None
     serving: int | None = None
+    cause: str = ""
 
     @classmethod
     def kept(cls, reason: str, serving: int | None) -> Outcome:

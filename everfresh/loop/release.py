@@ -25,7 +25,7 @@ def release(workspace: Workspace, version: ModelVersion, reason: str) -> Outcome
     workspace.registry.promote(version, reason)
     if before is not None and before.version == version.version:
         return Outcome.already_serving(version)
-    return Outcome("promoted", f"{version} serves: {_clause(reason)}.", version.version, version.version)
+    return Outcome("promoted", f"{version} serves: {_clause(reason)}.", version.version, version.version, reason)
 
 
 def bring_back(workspace: Workspace, version: ModelVersion, reason: str, now: datetime) -> Outcome:
@@ -42,7 +42,9 @@ def bring_back(workspace: Workspace, version: ModelVersion, reason: str, now: da
     workspace.registry.roll_back(version, reason)
     if before is not None and before.version == version.version:
         return Outcome.already_serving(version)
-    return Outcome("rolled_back", f"{version} serves again: {_clause(reason)}.", version.version, version.version)
+    return Outcome(
+        "rolled_back", f"{version} serves again: {_clause(reason)}.", version.version, version.version, reason
+    )
 
 
 def resume(workspace: Workspace, now: datetime) -> Outcome:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from everfresh.data.columns import plain_text
 from everfresh.data.frames import model_frame
 from everfresh.data.inference_log import ANSWER_PREFIX, VALUE
 from everfresh.data.sources import read_source, source_name
@@ -46,7 +47,7 @@ def score_table(
     """
     bundle = workspace.bundle(champion)
     frame = _read(workspace, bundle, _source(table) or workspace.spec.data.source)
-    file = output or workspace.settings.root / "reports" / workspace.name / f"scores-v{champion.version}.parquet"
+    file = output or workspace.settings.reports / workspace.name / f"scores-v{champion.version}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.tmp")
     try:
@@ -90,7 +91,7 @@ def _answers(bundle: Bundle, frame: pd.DataFrame, version: int) -> pa.Table:
     ]
     scored: dict[str, pa.Array] = {}
     if manifest.id_column in frame.columns:
-        scored[str(manifest.id_column)] = pa.array(frame[manifest.id_column])
+        scored[str(manifest.id_column)] = _ids(frame[manifest.id_column])
     for position, name in enumerate(manifest.classes):
         values = [part[:, position] for part in parts]
         scored[f"{ANSWER_PREFIX}{name}"] = pa.concat_arrays([pa.array(each) for each in values])
@@ -101,3 +102,11 @@ def _answers(bundle: Bundle, frame: pd.DataFrame, version: int) -> pa.Table:
         scored[VALUE] = pa.concat_arrays([pa.array(part) for part in parts])
     scored["version"] = pa.array([version] * len(frame), pa.int64())
     return pa.table(scored)
+
+
+def _ids(values: pd.Series) -> pa.Array:
+    """The ids as they came; as the inference log writes them where they are of several kinds."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except pa.ArrowException:
+        return pa.array(map(plain_text, values), pa.string())

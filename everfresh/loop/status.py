@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from everfresh.errors import EverfreshError
@@ -97,9 +98,9 @@ def _words(version: ModelVersion | None) -> str | None:
 
 
 def _last_check(workspace: Workspace) -> str | None:
-    file = workspace.settings.root / "reports" / workspace.name / LATEST
+    file = workspace.settings.reports / workspace.name / LATEST
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return f"{datetime.fromisoformat(report['as_of']):%Y-%m-%d %H:%M} {report['status']}: {report['reason']}"
+    except (OSError, ValueError, TypeError, KeyError):  # there is none, or somebody else wrote it
         return None
-    return f"{report['as_of'][:16].replace('T', ' ')} {report['status']}: {report['reason']}"

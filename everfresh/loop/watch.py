@@ -61,7 +61,7 @@ def check(workspace: Workspace, champion: ModelVersion, as_of: datetime) -> Moni
 
 def write_latest(workspace: Workspace, report: MonitoringReport) -> Path:
     """Keep the report where `everfresh status` finds it; the file."""
-    file = workspace.settings.root / "reports" / workspace.name / LATEST
+    file = workspace.settings.reports / workspace.name / LATEST
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(".tmp")
     temporary.write_text(json.dumps(report.to_json(), indent=2), encoding="utf-8")
@@ -156,8 +156,9 @@ def _performance(
     own = served[served["version"] == champion.version]
     if own.empty:
         return ()
-    labelled = with_labels(own, read_labels(inference_root(workspace), workspace.name)).frame
-    rows = matured_rows(labelled, bundle.manifest.classes, label_delay=spec.data.label_delay, as_of=as_of)
+    labels = read_labels(inference_root(workspace), workspace.name)
+    labelled = with_labels(own, labels[_among(labels["id"], own["id"])])
+    rows = matured_rows(labelled.frame, bundle.manifest.classes, label_delay=spec.data.label_delay, as_of=as_of)
     report = measure_performance(
         rows,
         metric,
@@ -199,5 +200,9 @@ def _labels_since(workspace: Workspace, champion: ModelVersion | None, as_of: da
     since = champion.trained_through if champion else None
     window = Window(since + _INSTANT if since else _EVER, as_of + _INSTANT)
     ids = read_log(root, name, columns=["id"], window=window)["id"]
-    labelled = labels.loc[labels["label"].notna(), "id"]
-    return len({*ids.to_numpy(dtype=object)} & {*labelled.to_numpy(dtype=object)})
+    return int(_among(ids.drop_duplicates(), labels.loc[labels["label"].notna(), "id"]).sum())
+
+
+def _among(ids: pd.Series, others: pd.Series) -> pd.Series:
+    """Which of the ids are among the others. As objects: a set of hundreds of thousands of texts is slow otherwise."""
+    return ids.astype(object).isin(others.astype(object))

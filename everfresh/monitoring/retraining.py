@@ -100,9 +100,7 @@ def _age(policy: RetrainingSpec, facts: RetrainFacts, now: datetime) -> RetrainD
     limit, through = policy.when.older_than, facts.champion_trained_through
     if limit is None or through is None or now - through <= limit:
         return None
-    reason = (
-        f"The champion learned from rows up to {_moment(through)}, which is more than {format_duration(limit)} ago."
-    )
+    reason = f"The champion learned from rows up to {through:%Y-%m-%d}, more than {format_duration(limit)} ago."
     return RetrainDecision(True, reason, "age")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from everfresh.errors import CannotReplay
 from everfresh.monitoring.schedule import moments
@@ -39,13 +39,14 @@ class Plan:
 
 
 def plan_replay(spec: ProjectSpec, first: datetime, last: datetime, train_until: datetime | None = None) -> Plan:
-    """The plan for a table whose rows lie between `first` and `last`.
+    """The plan for a table whose rows begin at `first`, replayed up to `last`.
 
     Checks come when the monitoring schedule fires; where that is more than 60 times, evenly chosen ones of them.
 
     Args:
         spec: its schedules.
-        first, last: the times of the oldest and the newest row.
+        first: the time of the oldest row.
+        last: where the replay ends.
         train_until: when the first model is trained; after a sixth of the time if None.
 
     Raises:
@@ -56,7 +57,7 @@ def plan_replay(spec: ProjectSpec, first: datetime, last: datetime, train_until:
         raise CannotReplay(
             f"the first training at {start:%Y-%m-%d} is not between {first:%Y-%m-%d} and {last:%Y-%m-%d}"
         )
-    ends = [*_thinned(list(moments(spec.monitoring.schedule, start, last))), last + timedelta(seconds=1)]
+    ends = [*_thinned(list(moments(spec.monitoring.schedule, start, last))), last]
     due = list(moments(spec.retraining.when.schedule, start, last)) if spec.retraining.when.schedule else []
     steps = [
         Step(begin, end, any(begin < moment <= end for moment in due))

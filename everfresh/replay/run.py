@@ -1,55 +1,39 @@
-"""The replay: train, deploy, then week by week traffic, labels, a check, and a retrain where one is called for."""
+"""The replay: train, deploy, then step by step traffic, labels, a check, and a retrain where one is called for."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from everfresh.data.frames import label_array
 from everfresh.data.table import load_table
-from everfresh.data.windows import Window
 from everfresh.errors import CannotReplay, NotAReplay
-from everfresh.evaluation.baseline import Baseline
-from everfresh.loop.challenger import baseline_of
 from everfresh.loop.outcome import Outcome
-from everfresh.loop.watch import inference_root, served_with_labels
+from everfresh.loop.watch import LATEST, inference_root
 from everfresh.loop.workspace import Workspace
 from everfresh.monitoring.report import MonitoringReport
-from everfresh.packaging.bundle import Bundle
-from everfresh.packaging.scorer import Scorer, open_scorer
-from everfresh.replay.plan import Plan, Step, plan_replay
-from everfresh.replay.report import Month, ReplayReport, month_drift
-from everfresh.replay.scoring import scores_of_month
+from everfresh.replay.months import Taken, months_of
+from everfresh.replay.plan import Step, plan_replay
+from everfresh.replay.report import ReplayReport
 from everfresh.replay.traffic import History, await_log, history_of, send_labels, send_rows
-from everfresh.serving.client import Endpoint, ServedModel
+from everfresh.serving.client import Endpoint
 from everfresh.targets.local import LocalTarget
 
 Flow = Callable[..., Any]
+Flows = Callable[[str], Flow]
 Progress = Callable[[str], None]
 
-
-@dataclass
-class _Journal:
-    """What has happened so far."""
-
-    why: str = ""
-    served_rows: int = 0
-    labels_until: int = 0
-    checks: dict[str, list[str]] = field(default_factory=dict)
-    why_by_month: dict[str, str] = field(default_factory=dict)
-    retrains: Counter[str] = field(default_factory=Counter)
+FIRST = "the first model"
 
 
 def replay(
     workspace: Workspace,
-    flows: Callable[[str], Flow],
+    flows: Flows,
     *,
     train_until: datetime | None = None,
     until: datetime | None = None,
@@ -68,35 +52,33 @@ def replay(
 
     Raises:
         NotAReplay: versions are there that no replay made.
-        CannotReplay: the table has no history.
+        CannotReplay: the table has no history, or its first model may not serve.
     """
     started = time.monotonic()
-    begin_afresh(workspace)
-    table = load_table(workspace.project, workspace.settings).frame
-    history = history_of(table, workspace.spec.data)
-    last = until or history.times.iloc[-1].to_pydatetime()
-    plan = plan_replay(workspace.spec, history.times.iloc[0].to_pydatetime(), last, train_until)
-    journal = _Journal()
-    _first_champion(workspace, flows, plan, progress, journal)
-
     watched = _watched(workspace)
+    table = load_table(workspace.project, workspace.settings).frame
+    history = history_of(table, workspace.spec.data, workspace.spec.task)
+    # Whole days: the last hours of a year are not a month of their own.
+    last = until or history.times.iloc[-1].floor("D").to_pydatetime()
+    plan = plan_replay(workspace.spec, history.times.iloc[0].to_pydatetime(), last, train_until)
+    begin_afresh(workspace)
     with Endpoint(watched.url) as endpoint:
-        for step in plan.steps:
-            _take_step(workspace, flows, endpoint, history, plan, step, journal, progress)
-        _send_late_labels(workspace, endpoint, history, journal)
-    months = tuple(_months(workspace, history, plan, journal))
+        running = _Replay(workspace, flows, endpoint, history, plan.start, progress)
+        first = running.first_champion()
+        taken = [running.take(step) for step in plan.steps]
+        running.send_labels_left(taken[-1].step)
     return ReplayReport(
         project=workspace.name,
-        months=months,
-        retrains=journal.retrains["trained"],
-        promotions=journal.retrains["promoted"],
+        months=months_of(workspace, history, plan, taken, first=first, why_first=FIRST),
+        retrains=sum(each.trained_anew for each in taken),
+        promotions=sum(each.promoted for each in taken),
         seconds=time.monotonic() - started,
         addresses={**addresses, "endpoint": watched.address(workspace.name)},
     )
 
 
 def begin_afresh(workspace: Workspace) -> None:
-    """Remove what an earlier replay of the project left: versions, served bundles, logs.
+    """Remove what an earlier replay of the project left: versions, served bundles, logs, the last check.
 
     Raises:
         NotAReplay: versions are there that no replay made; nothing was removed.
@@ -109,6 +91,7 @@ def begin_afresh(workspace: Workspace) -> None:
         target.forget(name)
     workspace.registry.forget(name)
     shutil.rmtree(workspace.settings.home / "bundles" / name, ignore_errors=True)
+    (workspace.settings.reports / name / LATEST).unlink(missing_ok=True)
 
 
 def write_report(report: ReplayReport, file: Path) -> None:
@@ -119,74 +102,80 @@ def write_report(report: ReplayReport, file: Path) -> None:
     temporary.replace(file)
 
 
-def _first_champion(
-    workspace: Workspace, flows: Callable[[str], Flow], plan: Plan, progress: Progress, journal: _Journal
-) -> None:
-    progress(f"{plan.start:%Y-%m-%d}  training the first model")
-    trained: Outcome = flows("train")(workspace.name, as_of=plan.start)
-    if not trained.waits_for_rollout:
-        raise CannotReplay(f"the first model may not serve. {trained.reason}".rstrip("."))
-    deployed: Outcome = flows("deploy")(
-        workspace.name, version=trained.version, approved_by="the replay", reason="the first model"
-    )
-    progress(f"{plan.start:%Y-%m-%d}  {deployed.reason}")
-    journal.why = "the first model"
+@dataclass(frozen=True)
+class _Replay:
+    """One replay under way. It remembers nothing: what was sent follows from the step that it is at."""
 
+    workspace: Workspace
+    flows: Flows
+    endpoint: Endpoint
+    history: History
+    start: datetime
+    progress: Progress
 
-def _take_step(
-    workspace: Workspace,
-    flows: Callable[[str], Flow],
-    endpoint: Endpoint,
-    history: History,
-    plan: Plan,
-    step: Step,
-    journal: _Journal,
-    progress: Progress,
-) -> None:
-    """Traffic, the labels that are known by its end, a check, and a retrain if something asks for one."""
-    rows = history.between(step.start, step.end)
-    journal.served_rows += _serve(workspace, endpoint, history, rows)
-    known = history.between(plan.start, step.end - workspace.spec.data.label_delay)
-    journal.labels_until = max(journal.labels_until, known.start)
-    send_labels(endpoint, workspace.name, history, slice(journal.labels_until, known.stop))
-    journal.labels_until = max(journal.labels_until, known.stop)
-    await_log(inference_root(workspace), workspace.name, journal.served_rows)
+    def first_champion(self) -> int:
+        """The version that serves from the start on, and is never retrained in one of the comparisons.
 
-    report: MonitoringReport = flows("monitor")(workspace.name, as_of=step.end)
-    verdict = report.drift.status if report.drift else "INSUFFICIENT"
-    month = f"{step.start:%Y-%m}"
-    journal.checks.setdefault(month, []).append(verdict)
-    journal.why_by_month.setdefault(month, journal.why)
-    progress(f"{step.end:%Y-%m-%d}  {rows.stop - rows.start:,} rows served by v{report.version}, {report.status}")
-    if report.looks_stale or step.retrain_is_due or _is_old(workspace, step.end):
-        _retrain(workspace, flows, step, report, journal, progress)
+        Raises:
+            CannotReplay: it may not serve.
+        """
+        self._say(self.start, f"training {FIRST}")
+        outcome: Outcome = self.flows("train")(self.workspace.name, as_of=self.start)
+        if outcome.waits_for_rollout:
+            how = {"version": outcome.version, "approved_by": "the replay", "reason": FIRST}
+            outcome = self.flows("deploy")(self.workspace.name, **how)
+        if outcome.serving is None:
+            raise CannotReplay(f"{FIRST} does not serve. {outcome.reason}".rstrip("."))
+        self._say(self.start, outcome.reason)
+        return outcome.serving
 
+    def take(self, step: Step) -> Taken:
+        """Traffic, the labels that are known by its end, a check, and a retrain if something asks for one."""
+        rows = self._serve(step)
+        self._send_labels(self._known_at(step.start), self._known_at(step.end))
+        served = self.history.between(self.start, step.end)
+        await_log(inference_root(self.workspace), self.workspace.name, served.stop - served.start)
+        report: MonitoringReport = self.flows("monitor")(self.workspace.name, as_of=step.end)
+        self._say(step.end, f"{rows:,} rows served by v{report.version}, {report.status}")
+        drift = report.drift.status if report.drift else "INSUFFICIENT"
+        return Taken(step, drift, self._retrain_if_asked(step, report))
 
-def _retrain(
-    workspace: Workspace,
-    flows: Callable[[str], Flow],
-    step: Step,
-    report: MonitoringReport,
-    journal: _Journal,
-    progress: Progress,
-) -> None:
-    trigger = "event" if report.looks_stale else "schedule"
-    outcome: Outcome = flows("retrain")(workspace.name, trigger=trigger, as_of=step.end)
-    journal.retrains[outcome.status] += 1
-    if outcome.status == "kept":
-        return
-    journal.retrains["trained"] += 1
-    progress(f"{step.end:%Y-%m-%d}  {outcome.reason}")
-    if outcome.status == "promoted":
-        journal.why = outcome.reason
-    journal.why_by_month[f"{step.end:%Y-%m}"] = outcome.reason
+    def send_labels_left(self, last: Step) -> None:
+        """What is known only after the last check: the report counts it, no decision did."""
+        self._send_labels(self._known_at(last.end), last.end)
 
+    def _serve(self, step: Step) -> int:
+        champion = self.workspace.registry.load_champion(self.workspace.name)
+        columns = self.workspace.bundle(champion).manifest.columns
+        rows = self.history.between(step.start, step.end)
+        return send_rows(self.endpoint, self.workspace.name, self.history, rows, columns)
 
-def _is_old(workspace: Workspace, now: datetime) -> bool:
-    limit = workspace.spec.retraining.when.older_than
-    champion = workspace.registry.champion(workspace.name)
-    through = champion.trained_through if champion else None
-    return limit is not None and through is not None and now - through > limit
+    def _send_labels(self, start: datetime, end: datetime) -> None:
+        send_labels(self.endpoint, self.workspace.name, self.history, self.history.between(start, end))
+
+    def _known_at(self, moment: datetime) -> datetime:
+        """Labels of served rows before this are known at that moment."""
+        return max(self.start, moment - self.workspace.spec.data.label_delay)
+
+    def _retrain_if_asked(self, step: Step, report: MonitoringReport) -> Outcome | None:
+        """How a retrain ended, where there was one."""
+        if not (report.looks_stale or step.retrain_is_due or self._champion_is_old(step.end)):
+            return None
+        trigger = "event" if report.looks_stale else "schedule"
+        outcome: Outcome = self.flows("retrain")(self.workspace.name, trigger=trigger, as_of=step.end)
+        if outcome.status == "kept":
+            return None
+        self._say(step.end, outcome.reason)
+        return outcome
+
+    def _champion_is_old(self, now: datetime) -> bool:
+        limit = self.workspace.spec.retraining.when.older_than
+        champion = self.workspace.registry.champion(self.workspace.name)
+        through = champion.trained_through if champion else None
+        return limit is not None and through is not None and now - through > limit
+
+    def _say(self, moment: datetime, sentence: str) -> None:
+        self.progress(f"{moment:%Y-%m-%d}  {sentence}")
 
 
 def _watched(workspace: Workspace) -> LocalTarget:
@@ -199,52 +188,3 @@ def _watched(workspace: Workspace) -> LocalTarget:
     if not isinstance(target, LocalTarget):
         raise CannotReplay(f"the first target of the spec is {target.name}, and traffic is sent to a local one")
     return target
-
-
-def _serve(workspace: Workspace, endpoint: Endpoint, history: History, rows: slice) -> int:
-    champion = workspace.registry.load_champion(workspace.name)
-    columns = workspace.bundle(champion).manifest.columns
-    model: ServedModel = endpoint.model(workspace.name)
-    return send_rows(endpoint, model, history, rows, columns)
-
-
-def _send_late_labels(workspace: Workspace, endpoint: Endpoint, history: History, journal: _Journal) -> None:
-    """What is known only after the last check: the report counts it, no decision did."""
-    send_labels(endpoint, workspace.name, history, slice(journal.labels_until, len(history.table)))
-
-
-def _months(workspace: Workspace, history: History, plan: Plan, journal: _Journal) -> Iterator[Month]:
-    first = workspace.bundle(workspace.registry.version(workspace.name, 1))
-    scorer: Scorer = open_scorer(first)
-    baseline = _baseline(workspace, history, plan, first)
-    for start, end in _calendar_months(plan.start, plan.steps[-1].end):
-        served = served_with_labels(workspace, window=Window(start, end)).frame
-        if served.empty:
-            continue
-        month = f"{start:%Y-%m}"
-        verdicts = journal.checks.get(month, [])
-        yield Month(
-            month=month,
-            rows=len(served),
-            drift=month_drift(verdicts),
-            checks=(len(verdicts), verdicts.count("DRIFT")),
-            served_version=int(served["version"].iloc[-1]),
-            why=journal.why_by_month.get(month, journal.why),
-            scores=scores_of_month(served, first, scorer, baseline),
-        )
-
-
-def _baseline(workspace: Workspace, history: History, plan: Plan, first: Bundle) -> Baseline:
-    """What knew only the labels that were there before the first training."""
-    data, task = workspace.spec.data, workspace.spec.task
-    before = history.table.iloc[history.between(history.times.iloc[0], plan.start)]
-    labelled = before[before[data.label].notna()]
-    return baseline_of(label_array(labelled, data, task), first.manifest.classes, task)
-
-
-def _calendar_months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    month = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    while month < end:
-        following = (month + timedelta(days=32)).replace(day=1)
-        yield month, following
-        month = following

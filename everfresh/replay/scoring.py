@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
-from everfresh.data.inference_log import ANSWER_PREFIX, FEATURE_PREFIX, VALUE
-from everfresh.evaluation.baseline import Baseline
+from everfresh.data.inference_log import ANSWER_PREFIX, VALUE
+from everfresh.evaluation.evidence import align_answer
 from everfresh.evaluation.metrics import Answer, Labels, score
-from everfresh.packaging.batch import batch_of
-from everfresh.packaging.bundle import Bundle
-from everfresh.packaging.scorer import Scorer
 from everfresh.replay.report import Scores
 from everfresh.spec.metrics import Metric, Task
 
 REPORTED: dict[Task, tuple[Metric, ...]] = {"classification": ("roc_auc", "log_loss"), "regression": ("rmse", "mae")}
 
 
-def scores_of_month(served: pd.DataFrame, first: Bundle, first_scorer: Scorer, baseline: Baseline) -> Scores:
+@dataclass(frozen=True)
+class Rival:
+    """Another answer to the served rows, and the classes that it is about; none for a regression."""
+
+    answer: Answer
+    classes: tuple[str, ...]
+
+
+def scores_of_month(served: pd.DataFrame, task: Task, rivals: Mapping[str, Rival]) -> Scores:
     """The scores of one month's labelled rows.
+
+    A class that somebody does not know, because it came up later, has no chance in that one's answers.
 
     Args:
         served: rows of the log beside their labels.
-        first: the first champion, which is the one that was never retrained.
-        first_scorer: what answers for it.
-        baseline: what knew only the labels that the first champion learned from.
+        task: which metrics there are.
+        rivals: other answers to the same rows.
     """
-    labelled = served[served["label"].notna()]
-    task, classes = first.manifest.task, first.manifest.classes
-    y = _labels(labelled, task)
-    answers = {
-        "served": _logged(labelled, classes),
-        "never_retrained": _asked_again(labelled, first, first_scorer),
-        "majority": baseline.answer(len(labelled)),
-    }
+    has_label = served["label"].notna().to_numpy()
+    labelled = served[has_label]
+    given = _given(labelled, task)
+    answers = {"served": given} | {who: Rival(each.answer[has_label], each.classes) for who, each in rivals.items()}
+    classes = tuple(sorted({name for each in answers.values() for name in each.classes}))
+    labels = _labels(labelled, task)
     return {
-        metric: {who: _finite(score(metric, y, answer, classes)) for who, answer in answers.items()}
+        metric: {who: _finite(score(metric, labels, _aligned(each, classes), classes)) for who, each in answers.items()}
         for metric in REPORTED[task]
     }
+
+
+def _given(labelled: pd.DataFrame, task: Task) -> Rival:
+    """The answers as they were given, by whichever versions."""
+    if task == "regression":
+        return Rival(labelled[VALUE].to_numpy(dtype=np.float64), ())
+    columns = [name for name in labelled.columns if name.startswith(ANSWER_PREFIX)]
+    answer = labelled[columns].fillna(0.0).to_numpy(dtype=np.float64)
+    return Rival(answer, tuple(name.removeprefix(ANSWER_PREFIX) for name in columns))
 
 
 def _labels(labelled: pd.DataFrame, task: Task) -> Labels:
@@ -46,19 +62,8 @@ def _labels(labelled: pd.DataFrame, task: Task) -> Labels:
     return labelled["label"].astype("float64").to_numpy()
 
 
-def _logged(labelled: pd.DataFrame, classes: tuple[str, ...]) -> Answer:
-    """The answers as they were given; a class that the answering version did not know had no chance."""
-    if not classes:
-        return labelled[VALUE].to_numpy(dtype=np.float64)
-    names = [f"{ANSWER_PREFIX}{name}" for name in classes]
-    return labelled.reindex(columns=names).fillna(0.0).to_numpy(dtype=np.float64)
-
-
-def _asked_again(labelled: pd.DataFrame, bundle: Bundle, scorer: Scorer) -> Answer:
-    columns = bundle.manifest.columns
-    features = labelled[[f"{FEATURE_PREFIX}{column.name}" for column in columns]]
-    frame = features.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
-    return scorer.score(batch_of(frame, columns)) if len(frame) else np.empty((0, *(bundle.manifest.classes and (2,))))
+def _aligned(rival: Rival, classes: Sequence[str]) -> Answer:
+    return align_answer(rival.answer, rival.classes, classes) if classes else rival.answer
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The few questions that the stack asks a Prefect server, and the two things that it tells it, over HTTP."""
+"""What the stack asks a Prefect server, and what it tells it, over HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import os
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -70,6 +70,31 @@ def end_abandoned_runs(api: str) -> int:
     for run in abandoned:
         _post(api, f"flow_runs/{run}/set_state", {"state": crashed})
     return len(abandoned)
+
+
+def cancel_missed_runs(api: str) -> int:
+    """Of the runs of a schedule that no runner was there for, leave the last one; how many were cancelled.
+
+    A flow looks at the world as it is when it starts, so one of them does what all would do.
+
+    Raises:
+        PrefectRefused: the server does not do it.
+    """
+    missed = {
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+    }
+    which = {"flow_runs": missed, "work_pools": {"name": {"any_": [WORK_POOL]}}, "sort": "EXPECTED_START_TIME_DESC"}
+    cancelled = {"type": "CANCELLED", "name": "Cancelled", "message": "No runner was there; a later run does the same."}
+    kept: set[str] = set()
+    count = 0
+    for run in _post(api, "flow_runs/filter", which).json():
+        if run["auto_scheduled"] and run["deployment_id"] in kept:
+            _post(api, f"flow_runs/{run['id']}/set_state", {"state": cancelled})
+            count += 1
+        elif run["auto_scheduled"]:
+            kept.add(run["deployment_id"])
+    return count
 
 
 def _runs(api: str, which: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import atexit
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from everfresh import process
@@ -47,18 +47,28 @@ def reach_prefect(settings: Settings) -> str:
         return settings.prefect_url
     if named is not None:
         raise PrefectUnreachable(named)
-    return _start_temporary_prefect(settings)
+    return _reach_temporary_prefect(settings)
 
 
-def _start_temporary_prefect(settings: Settings) -> str:
+def _reach_temporary_prefect(settings: Settings) -> str:
     name = temporary_name(os.getpid())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    running = process.find(name, settings.home)
+    port = _free_port() if running is None else _port_of(running.cmdline())
     with _one_migration_at_a_time(settings):
         process.start(temporary_prefect_service(settings, port), settings.home)
-    atexit.register(process.stop, name, settings.home)
+    if running is None:
+        atexit.register(process.stop, name, settings.home)
     return f"http://127.0.0.1:{port}/api"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _port_of(command: Sequence[str]) -> int:
+    return int(command[command.index("--port") + 1])
 
 
 @contextmanager

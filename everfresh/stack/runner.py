@@ -9,7 +9,7 @@ import psutil
 
 from everfresh import process
 from everfresh.settings import Settings
-from everfresh.stack.prefect_api import end_abandoned_runs
+from everfresh.stack.prefect_api import cancel_missed_runs, end_abandoned_runs
 from everfresh.stack.services import RUNNER, runner_service
 
 _GRACE_SECONDS = 5.0
@@ -25,6 +25,7 @@ def start_runner(settings: Settings) -> None:
         _end_orphans(settings.home)
         if settings.has_own_prefect:  # on another's server, the pool may have other runners
             end_abandoned_runs(settings.prefect_url)
+            cancel_missed_runs(settings.prefect_url)
     process.start(runner_service(settings), settings.home)
 
 

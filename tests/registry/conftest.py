@@ -12,14 +12,6 @@ from everfresh.registry.store import Registry
 from everfresh.settings import Settings
 
 
-@pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow migrates a fresh database for seconds: once, and the tests take copies."""
-    root = tmp_path_factory.mktemp("migrated")
-    Registry(Settings.from_environment({"EVERFRESH_ROOT": str(root)}))
-    return root / "mlruns" / "mlflow.db"
-
-
 @pytest.fixture
 def settings(tmp_path: Path, migrated_database: Path) -> Settings:
     root = tmp_path / "a checkout"  # with a space, as people have them

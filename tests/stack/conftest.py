@@ -18,6 +18,7 @@ import pytest
 from everfresh.settings import Settings
 from everfresh.spec.project import ProjectSpec
 from everfresh.stack.embedded import Addresses, start_stack, stop_stack
+from everfresh.stack.runner import start_runner
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,8 +140,14 @@ class RunningStack:
     def api(self) -> str:
         return self.settings.prefect_url
 
-    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        return httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+    def post(self, path: str, body: Any) -> httpx.Response:
+        """The answer; a server on SQLite says "try again" when its database is locked."""
+        for _ in range(10):
+            answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+            if answer.status_code != 503:
+                break
+            time.sleep(1)
+        return answer
 
     def deployment(self, flow: str, project: str) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.api}/deployments/name/{flow}/{project}", timeout=60).json()
@@ -180,7 +187,9 @@ class RunningStack:
         return found
 
     def restart(self) -> None:
-        start_stack(self.settings, self.specs)
+        """As `start_stack` does it, but for the deployments, which are there."""
+        start_stack(self.settings, None)
+        start_runner(self.settings)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import psutil
@@ -15,7 +18,7 @@ import pytest
 from everfresh import process
 from everfresh.errors import PortTaken, PrefectUnreachable
 from everfresh.stack.embedded import start_stack, stop_stack
-from everfresh.stack.runner import start_runner, stop_runner
+from everfresh.stack.runner import stop_runner
 from everfresh.stack.services import MLFLOW, PREFECT, RUNNER
 
 pytestmark = pytest.mark.slow
@@ -93,8 +96,28 @@ def test_the_runner_stops_at_once_even_where_the_shell_made_it_ignore_ctrl_c(sta
     began = time.monotonic()
     assert stop_runner(stack.settings)
     assert time.monotonic() - began < 15
-    start_runner(stack.settings)
+    stack.restart()
     assert process.find(RUNNER, stack.settings.home) is not None
+
+
+def test_of_the_runs_that_a_schedule_missed_the_last_one_is_made_up_for(stack):
+    planned = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "sort": "EXPECTED_START_TIME_ASC"}
+
+    def checks():
+        runs = stack.post("flow_runs/filter", planned).json()
+        return [run["id"] for run in runs if run["auto_scheduled"] and run["parameters"] == {"project": "flights"}]
+
+    missed = stack.wait_for(lambda: checks()[:3] if len(checks()) >= 3 else None, seconds=90)
+    stop_runner(stack.settings)
+    with closing(sqlite3.connect(stack.settings.home / "prefect" / "prefect.db", timeout=10)) as database:
+        for number, run in enumerate(missed):
+            then = (datetime.now(UTC) - timedelta(hours=3 - number)).strftime("%Y-%m-%d %H:%M:%S.%f")
+            change = "update flow_run set expected_start_time = ?, next_scheduled_start_time = ? where id = ?"
+            assert database.execute(change, (then, then, run)).rowcount == 1
+        database.commit()
+    stack.restart()
+    assert stack.wait_until(missed[2], "COMPLETED", "CANCELLED")["state_type"] == "COMPLETED"
+    assert [stack.run(run)["state_type"] for run in missed[:2]] == ["CANCELLED", "CANCELLED"]
 
 
 def test_a_taken_port_is_told_with_the_variable_that_changes_it_and_what_was_started_is_stopped(
