@@ -82,7 +82,7 @@ def months_of(
 
 
 def why_in(start: datetime, end: datetime, taken: Sequence[Taken], why_first: str) -> str:
-    """Why the version serves that serves at the end of a month: the newest promotion, or what came of a retrain since."""
+    """Why that version serves which does so at the end of a month: the newest promotion, or a retrain that failed."""
     why = why_first
     for each in taken:
         if each.retrain is None or each.step.end >= end:

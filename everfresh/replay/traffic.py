@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from everfresh.data.columns import plain_text
-from everfresh.data.frames import model_frame
+from everfresh.data.columns import Column, plain_text
+from everfresh.data.frames import category_values, model_frame, numbers
 from everfresh.data.inference_log import count_rows
 from everfresh.errors import CannotReplay
-from everfresh.serving.client import Endpoint, ServedModel
+from everfresh.serving.client import Endpoint
 from everfresh.spec.data import DataSpec
+from everfresh.spec.metrics import Task
 
 FLUSH_SECONDS = 20.0
 
@@ -27,48 +28,51 @@ class History:
     Attributes:
         table: the rows.
         times: their times in UTC, ascending.
-        ids: what they are called in the log.
-        labels: their labels as text; None where there is none.
+        ids: what they are called in the log; no two alike.
+        labels: their labels as the server takes them, text or numbers; None where there is none.
     """
 
     table: pd.DataFrame
     times: pd.Series
     ids: tuple[str, ...]
-    labels: tuple[str | None, ...]
+    labels: tuple[str | float | None, ...]
 
     def between(self, start: datetime, end: datetime) -> slice:
         """The positions of the rows from `start` up to, not including, `end`."""
         low, high = (int(self.times.searchsorted(pd.Timestamp(moment))) for moment in (start, end))
         return slice(low, high)
 
+    def rows_of(self, ids: Sequence[str]) -> pd.DataFrame:
+        """The rows of these ids, in their order."""
+        return self.table.iloc[pd.Index(self.ids).get_indexer(pd.Index(list(ids)))]
 
-def history_of(table: pd.DataFrame, data: DataSpec) -> History:
-    """The history in a prepared table.
+
+def history_of(table: pd.DataFrame, data: DataSpec, task: Task) -> History:
+    """The history in a prepared table. A row without an id is called by its number.
 
     Raises:
         CannotReplay: the table has no time column.
+        NotNumbers: a label of a regression is no number.
     """
     if data.time_column is None:
         raise CannotReplay("the spec has no data.time_column")
-    ids = table[data.id_column].map(plain_text) if data.id_column else pd.RangeIndex(len(table)).astype(str)
+    named = table[data.id_column].map(plain_text) if data.id_column else [None] * len(table)
+    labels = numbers(table[data.label]) if task == "regression" else category_values(table[data.label])
     return History(
         table=table,
         times=table[data.time_column],
-        ids=tuple(str(each) for each in ids),
-        labels=tuple(
-            plain_text(each) for each in table[data.label].astype(object).where(table[data.label].notna(), None)
-        ),
+        ids=tuple(f"row-{number}" if pd.isna(name) else str(name) for number, name in enumerate(named)),
+        labels=tuple(labels.astype(object).where(labels.notna(), None)),
     )
 
 
-def send_rows(endpoint: Endpoint, model: ServedModel, history: History, rows: slice, columns: Sequence[object]) -> int:
+def send_rows(endpoint: Endpoint, name: str, history: History, rows: slice, columns: Sequence[Column]) -> int:
     """Ask the endpoint for the rows at these positions; how many there were."""
     part = history.table.iloc[rows]
     if part.empty:
         return 0
-    frame = model_frame(part, columns)  # type: ignore[arg-type]
     times = [moment.isoformat() for moment in history.times.iloc[rows]]
-    endpoint.predict(model.name, frame, ids=history.ids[rows], times=times)
+    endpoint.predict(name, model_frame(part, columns), ids=history.ids[rows], times=times)
     return len(part)
 
 

@@ -27,8 +27,9 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        # What the library logs is shown with the flow run that it belongs to.
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "everfresh,tasks,flows",
+        # What the library logs is shown with the flow run that it belongs to, if it belongs to one.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "everfresh,tasks",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -39,7 +39,7 @@ def train(project: str) -> str:
     return f"trained {project}"
 """
 ASK = """
-import sys
+import logging, sys
 from everfresh.errors import EverfreshError
 from everfresh.orchestration import flow
 from everfresh.settings import Settings
@@ -47,6 +47,7 @@ try:
     settings = Settings.from_environment()
     flow("monitor", settings)
     print(flow("train", settings)(sys.argv[1]))
+    logging.getLogger("everfresh.test").warning("said outside of any flow")
 except EverfreshError as error:
     print(type(error).__name__, error)
     sys.exit(1)
