@@ -14,9 +14,9 @@ from everfresh.evaluation.metrics import Answer, Labels, score
 from everfresh.loop.rows import LearningRows
 from everfresh.loop.workspace import Workspace
 from everfresh.monitoring.profile import Answers, build_profile
-from everfresh.packaging.bundle import write_bundle
 from everfresh.packaging.manifest import Manifest, ModelFacts
 from everfresh.packaging.pipelines import REVIEWED_TYPES
+from everfresh.packaging.writing import write_bundle
 from everfresh.registry.card import CardFacts, model_card
 from everfresh.registry.lineage import Lineage, code_revision
 from everfresh.registry.runs import (

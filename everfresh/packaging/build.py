@@ -36,7 +36,7 @@ class Built:
 
 
 def build(pipeline: Pipeline, facts: ModelFacts, rows: pd.DataFrame) -> Built:
-    """The files of a bundle but the profile; see `everfresh.packaging.bundle.write_bundle`.
+    """The files of a bundle but the profile; see `everfresh.packaging.writing.write_bundle`.
 
     Raises:
         NoGoldenRows: there is no row that a server would accept.

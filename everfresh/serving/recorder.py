@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from everfresh.data.inference_log import FEATURE_PREFIX, log_schema, write_rows
 from everfresh.serving.arrow import keep_pandas_out
+from everfresh.serving.inference import Inference
 from everfresh.serving.metrics import Metrics
-
-if TYPE_CHECKING:
-    from everfresh.serving.dataplane import Inference
 
 logger = logging.getLogger(__name__)
 

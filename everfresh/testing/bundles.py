@@ -13,10 +13,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from everfresh.data.columns import Column
 from everfresh.packaging.batch import Answer
-from everfresh.packaging.bundle import open_bundle, write_bundle
+from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.golden import GoldenRows, read_golden
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.pipelines import load_pipeline, pipeline_answer
+from everfresh.packaging.writing import write_bundle
 from everfresh.training.pipeline import build_pipeline
 
 COLUMNS = (Column("distance", "float"), Column("stops", "integer"), Column("carrier", "category"))

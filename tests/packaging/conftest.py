@@ -20,11 +20,12 @@ from threadpoolctl import threadpool_limits
 from everfresh.data.columns import Column
 from everfresh.data.frames import model_frame
 from everfresh.packaging.batch import Answer, batch_of
-from everfresh.packaging.bundle import Bundle, open_bundle, write_bundle
+from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.packaging.golden import largest_difference
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.pipelines import pipeline_answer
 from everfresh.packaging.scorer import open_scorer
+from everfresh.packaging.writing import write_bundle
 from everfresh.training.pipeline import build_pipeline
 
 COLUMNS = (

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from everfresh.errors import BundleDamaged, BundleExists, BundleMissing
-from everfresh.packaging.bundle import Bundle, copy_bundle, open_bundle, write_bundle
+from everfresh.packaging.bundle import Bundle, copy_bundle, open_bundle
 from everfresh.packaging.manifest import Manifest, manifest_bytes
+from everfresh.packaging.writing import write_bundle
 
 FILES = {"bundle.json", "codes.json", "golden.json", "model.onnx", "model.skops", "profile.json"}
 

@@ -25,9 +25,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from everfresh.data.columns import Column
 from everfresh.data.frames import model_frame
-from everfresh.packaging.bundle import Bundle, open_bundle, write_bundle
+from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.pipelines import pipeline_answer
+from everfresh.packaging.writing import write_bundle
 from everfresh.serving.state import install_bundle, wait_until_served, want_version
 from everfresh.training.pipeline import build_pipeline
 

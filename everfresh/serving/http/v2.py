@@ -14,8 +14,9 @@ from typing import Any
 
 import everfresh
 from everfresh.data.columns import Column
-from everfresh.serving.dataplane import DataPlane, Inference
+from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http.messages import Request, Response, json_response
+from everfresh.serving.inference import Inference
 from everfresh.serving.models import LoadedModel
 from everfresh.serving.refusals import BinaryTensors, Malformed
 
