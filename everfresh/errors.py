@@ -390,6 +390,18 @@ class RegistryUnreachable(RegistryError):
         )
 
 
+class ArtifactsUnreachable(RegistryError):
+    """The cloud store of the artifacts does not answer, or refuses."""
+
+    may_heal = True
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(
+            f"The artifacts at {uri} cannot be reached: {why}. See that the place exists and that this process may use "
+            "it, or choose another one with EVERFRESH_ARTIFACTS."
+        )
+
+
 # --- bundle -------------------------------------------------------------------------------------
 
 

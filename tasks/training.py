@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from everfresh.loop.rows import LearningRows
-from everfresh.loop.search import SearchOrder, orders, search_one
+from everfresh.loop.search import SearchOrder, abandoned_on_error, orders, search_one
 from everfresh.loop.workspace import Workspace
 from everfresh.training.trials import Trial
 from tasks.task_runners import task_runner
@@ -23,6 +23,7 @@ def search_candidate(order: SearchOrder) -> tuple[Trial, ...]:
 
 def search(workspace: Workspace, rows: LearningRows) -> Sequence[Trial]:
     """Every trial of every candidate, in the order of the spec."""
-    with task_runner(workspace.spec.training.search) as runner:
-        futures: list[Any] = [runner.submit(search_candidate, {"order": order}) for order in orders(workspace, rows)]
+    given = orders(workspace, rows)
+    with task_runner(workspace.spec.training.search) as runner, abandoned_on_error(given):
+        futures: list[Any] = [runner.submit(search_candidate, {"order": order}) for order in given]
         return [trial for future in futures for trial in future.result()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,15 @@ def checkout(tmp_path: Path, migrated_database: Path) -> Settings:
     (root / "mlruns").mkdir()
     shutil.copy(migrated_database, root / "mlruns" / "mlflow.db")
     return Settings.from_environment({"EVERFRESH_ROOT": str(root)})
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server for this session, over a database that is thrown away; it takes half a minute to start."""
+    from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    # A task outside of a flow has nobody to send its lines to.
+    quiet = temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"})
+    with prefect_test_harness(server_startup_timeout=240), quiet:
+        yield

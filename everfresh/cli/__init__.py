@@ -22,3 +22,7 @@ def main() -> None:
     except KeyboardInterrupt:
         say("Interrupted.")
         sys.exit(INTERRUPTED)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:  # Typer makes this of Ctrl-C while a command runs
+            say("Interrupted.")
+        raise

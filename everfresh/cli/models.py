@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ def deploy(
 ) -> None:
     """Let a judged version serve on every target, and make it the champion."""
     if override_by or why or until:
-        _override(project, version, override_by, why, utc(until))
+        _override(project, version, override_by.strip(), why.strip(), utc(until))
     _end(_flow("deploy", project, version=version, approved_by=approved_by), json)
 
 
@@ -80,7 +80,7 @@ def score(
     json: AsJson = False,
 ) -> None:
     """Score a table with the champion."""
-    scored = _flow("score", project, table=table, output=str(output.resolve()) if output else None)
+    scored = _flow("score", project, table=_from_here(table), output=str(output.resolve()) if output else None)
     if json:
         show_json({"file": str(scored.file), "rows": scored.rows, "version": scored.version})
     else:
@@ -99,6 +99,11 @@ def status(project: Project, json: AsJson = False) -> None:
         show(facts(found.lines()))
 
 
+def _from_here(path: str | None) -> str | None:
+    """A path as whoever typed it means it: from the folder that they are in."""
+    return path if path is None or "://" in path else str(Path(path).absolute())
+
+
 def _flow(name: str, project: str, **parameters: Any) -> Any:
     """Run a flow in this process, with its progress on stderr."""
     from everfresh.orchestration import flow
@@ -112,15 +117,15 @@ def _flow(name: str, project: str, **parameters: Any) -> Any:
 
 
 def _override(project: str, version: int | None, by: str, why: str, until: datetime | None) -> None:
-    from datetime import UTC
+    needed = {"--version": version, "--override-by": by, "--why": why, "--until": until}
+    missing = [option for option, value in needed.items() if not value]
+    if version is None or until is None or missing:
+        raise typer.BadParameter(f"an override needs {', '.join(needed)}; what is missing: {', '.join(missing)}")
 
-    from everfresh.errors import InvalidOverride
     from everfresh.evaluation.verdict import Override
     from everfresh.loop.judgement import override_verdict
     from everfresh.loop.workspace import open_workspace
 
-    if version is None or until is None:
-        raise InvalidOverride("it needs --version and --until as well as --override-by and --why")
     workspace = open_workspace(project)
     found = workspace.registry.version(workspace.name, version)
     override_verdict(workspace, found, Override(by, why, until), datetime.now(UTC))

@@ -55,9 +55,8 @@ def run(
     show("Scores: what served / the first model, never retrained / the majority baseline")
     show(months_table(report.months))
     show("")
-    show(
-        f"{report.retrains} retrains, {report.promotions} promoted, {report.seconds:.0f} s. The same in {settings.reports / REPORT}."
-    )
+    told = f"{report.retrains} retrains, {report.promotions} promoted, {report.seconds:.0f} s."
+    show(f"{told} The same in {settings.reports / REPORT}.")
     show("")
     show(facts(report.addresses))
     show("All of it runs on: look around, then stop it with `everfresh down`.")
@@ -71,15 +70,16 @@ def up(json: AsJson = False) -> None:
     settings = Settings.from_environment()
     specs = _sound_specs(settings)
     addresses = start_stack(settings, [spec for spec, _ in specs], progress=say)
-    endpoints = {f"endpoint of {spec.name}": target for spec, file in specs for target in _serve(str(file), settings)}
-    found = {**addresses.to_json(), **endpoints}
-    if json:
-        show_json(found)
-    else:
-        show(facts(found))
-    say("Ctrl-C stops all of it.")
-    _wait_for_signal()
-    down()
+    try:
+        endpoints = {f"endpoint of {spec.name}": where for spec, file in specs for where in _serve(str(file), settings)}
+        found = {**addresses.to_json(), **endpoints}
+        if json:
+            show_json(found)
+        else:
+            show(facts(found))
+        _wait_for_signal("Ctrl-C stops all of it.")
+    finally:  # whatever happened since: what nobody waits for must not run on
+        down()
 
 
 def down() -> None:
@@ -92,17 +92,17 @@ def down() -> None:
 
 
 def _replay(project: str, settings: Settings, train_until: datetime | None, until: datetime | None) -> ReplayReport:
-    from everfresh.stack.embedded import start_stack
-
-    addresses = start_stack(settings, None, progress=say)
-
     from everfresh.loop.workspace import open_workspace
     from everfresh.orchestration import flow
-    from everfresh.replay.run import replay, write_report
+    from everfresh.replay.run import refuse_production, replay, write_report
+    from everfresh.stack.embedded import start_stack
 
+    workspace = open_workspace(project, settings)
+    refuse_production(workspace)  # before anything is started that would have to be stopped again
+    addresses = start_stack(settings, None, progress=say)
     flows: dict[str, Any] = {name: flow(name, settings) for name in ("train", "deploy", "monitor", "retrain")}
     report = replay(
-        open_workspace(project, settings),
+        workspace,
         flows.__getitem__,
         train_until=train_until,
         until=until,
@@ -154,12 +154,17 @@ def _sound_specs(settings: Settings) -> list[tuple[Any, Path]]:
 
 
 def _serve(project: str, settings: Settings) -> list[str]:
-    """The addresses of a project's endpoints, with the champion serving there; none where there is no champion."""
+    """The addresses of a project's endpoints, once the champion serves there; where it cannot, it is said why."""
+    from everfresh.errors import EverfreshError
     from everfresh.loop.release import resume
     from everfresh.loop.workspace import open_workspace
 
     workspace = open_workspace(project, settings)
-    outcome = resume(workspace, datetime.now(UTC))
+    try:
+        outcome = resume(workspace, datetime.now(UTC))
+    except EverfreshError as error:  # one project keeps no other from working
+        say(str(error))
+        return []
     if outcome.status == "unchanged":
         return [target.address(workspace.name) for target in workspace.targets]
     if outcome.is_no:
@@ -167,8 +172,9 @@ def _serve(project: str, settings: Settings) -> list[str]:
     return []
 
 
-def _wait_for_signal() -> None:
+def _wait_for_signal(invitation: str) -> None:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: stop.set())
+    say(invitation)
     stop.wait()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 from everfresh.data.columns import Column
 from everfresh.loop.challenger import import_rules
@@ -29,11 +32,20 @@ class SearchOrder:
     trials: int
     seed: int
     rules: ImportRules
+    search: str
+    """Orders of one search have the same."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for the trials of this search any more."""
+
+
+_abandoned: set[str] = set()
 
 
 def orders(workspace: Workspace, rows: LearningRows) -> tuple[SearchOrder, ...]:
     """One order for each candidate, in the order of the spec."""
-    spec = workspace.spec
+    spec, search = workspace.spec, uuid4().hex
     return tuple(
         SearchOrder(
             candidate=candidate,
@@ -45,13 +57,18 @@ def orders(workspace: Workspace, rows: LearningRows) -> tuple[SearchOrder, ...]:
             trials=spec.training.search.trials,
             seed=spec.training.seed,
             rules=import_rules(workspace),
+            search=search,
         )
         for candidate in spec.candidates
     )
 
 
 def search_one(order: SearchOrder) -> tuple[Trial, ...]:
-    """Every trial of the order's candidate."""
+    """Every trial of the order's candidate.
+
+    Raises:
+        Abandoned: it was, between two trials.
+    """
     return search_candidate(
         order.candidate,
         order.columns,
@@ -62,4 +79,23 @@ def search_one(order: SearchOrder) -> tuple[Trial, ...]:
         trials=order.trials,
         seed=order.seed,
         rules=order.rules,
+        on_trial=lambda trial: _go_on(order),
     )
+
+
+@contextmanager
+def abandoned_on_error(given: Sequence[SearchOrder]) -> Iterator[None]:
+    """Let orders end with the trial that they are at, if the block raises and threads of this process carry them out.
+
+    A thread cannot be ended from outside: whoever gives up would wait for all the trials that are still to come.
+    """
+    try:
+        yield
+    except BaseException:
+        _abandoned.update(order.search for order in given)
+        raise
+
+
+def _go_on(order: SearchOrder) -> None:
+    if order.search in _abandoned:
+        raise Abandoned

@@ -33,6 +33,7 @@ class ProjectStatus:
         targets: what really serves.
         last_check: when production was last checked, and what was found; None if it never was.
         in_step: whether every target serves the champion.
+        serving: the champion's version; what every target should serve.
     """
 
     project: str
@@ -42,6 +43,7 @@ class ProjectStatus:
     targets: tuple[TargetStatus, ...]
     last_check: str | None
     in_step: bool
+    serving: int | None
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -54,14 +56,21 @@ class ProjectStatus:
             for target in self.targets
         }
         registered = {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}
-        odd = {} if self.in_step else {"attention": "what serves is not the champion: deploy it again"}
+        odd = {} if self.in_step else {"attention": f"what serves is not the champion: {self._remedy}"}
         return {"project": self.project, **registered, **served, "last check": self.last_check, **odd}
+
+    @property
+    def _remedy(self) -> str:
+        if self.serving is None:
+            return f"`everfresh train {self.project}` makes one"
+        return f"`everfresh deploy {self.project} --version {self.serving}`"
 
 
 def status_of(workspace: Workspace) -> ProjectStatus:
     """The status of a project; a target that cannot be asked serves nothing."""
     registry, name = workspace.registry, workspace.name
     champion = registry.champion(name)
+    serving = champion.version if champion else None
     targets = tuple(
         TargetStatus(target.name, target.address(name), _served(workspace, target)) for target in workspace.targets
     )
@@ -72,7 +81,8 @@ def status_of(workspace: Workspace) -> ProjectStatus:
         previous=_words(registry.previous(name)),
         targets=targets,
         last_check=_last_check(workspace),
-        in_step=all(target.version == (champion.version if champion else None) for target in targets),
+        in_step=all(target.version == serving for target in targets),
+        serving=serving,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import logging
 import os
 import re
 import warnings
@@ -32,17 +33,21 @@ with warnings.catch_warnings():
     import mlflow
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 __all__ = [
     "MlflowClient",
     "MlflowException",
     "connect",
     "experiment_id",
+    "get_artifact_repository",
     "is_missing",
     "mlflow",
     "says_when_unreachable",
     "without_password",
 ]
+
+logger = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 5.0
 _PASSWORD = re.compile(r"(://[^:/?#@]*:)([^?#]+)@")
@@ -107,12 +112,13 @@ def says_when_unreachable(
 
 
 def experiment_id(client: MlflowClient, project: str, artifacts: str) -> str:
-    """The project's experiment; it is created, with its artifacts below `artifacts`, on first use."""
+    """The project's experiment; it is created, with its artifacts below `artifacts`, on first use, and stays there."""
+    place = artifacts.rstrip("/") if "://" in artifacts else Path(artifacts).resolve().as_uri()
+    location = f"{place}/{project}"
     found = client.get_experiment_by_name(project)
     if found is None:
-        location = artifacts if "://" in artifacts else Path(artifacts).resolve().as_uri()
         try:
-            return str(client.create_experiment(project, artifact_location=f"{location}/{project}"))
+            return str(client.create_experiment(project, artifact_location=location))
         except MlflowException:
             # Somebody else was faster.
             found = client.get_experiment_by_name(project)
@@ -121,6 +127,12 @@ def experiment_id(client: MlflowClient, project: str, artifacts: str) -> str:
     if found.lifecycle_stage == "deleted":
         # Its name stays taken, and a deleted experiment takes no runs.
         client.restore_experiment(found.experiment_id)
+    if found.artifact_location != location:
+        logger.warning(
+            "Artifacts of %s still go to %s: MLflow moves no experiment, and EVERFRESH_ARTIFACTS is for new projects",
+            project,
+            found.artifact_location,
+        )
     return str(found.experiment_id)
 
 

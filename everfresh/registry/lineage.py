@@ -34,16 +34,24 @@ class Lineage:
 
 
 def code_revision(root: Path) -> str:
-    """The checked-out commit, with a digest of what differs from it in tracked files; `unknown` outside of git.
+    """The checked-out commit, with a digest of what differs from it in tracked files.
 
-    Without the digest, whatever is tried out between two commits would count as the same code.
+    Without the digest, whatever is tried out between two commits would count as the same code. In a container image
+    there is no git: there, the file REVISION says what it was built from. `unknown` where there is neither.
     """
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         changes = _git(root, "diff", "HEAD", "--full-index", "--no-ext-diff", "--no-color")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _built_from(root) or "unknown"
     return f"{commit}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else commit
+
+
+def _built_from(root: Path) -> str:
+    try:
+        return (root / "REVISION").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _git(root: Path, *arguments: str) -> str:

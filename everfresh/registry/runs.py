@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everfresh.registry.artifacts import artifacts_of, reaching
 from everfresh.registry.connection import MlflowClient, MlflowException, experiment_id, mlflow
 from everfresh.registry.store import BUNDLE, LONGEST_TEXT
 from everfresh.registry.versions import Scores
@@ -96,7 +97,7 @@ def log_model(
     """
     client = MlflowClient()
     experiment = client.get_run(run_id).info.experiment_id
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), reaching(artifacts_of(client, run_id)):
         warnings.simplefilter("ignore")  # MLflow warns of integer columns and of its own deprecations
         # Made here and given by its id: an active run would be finished when this returns, though more is to come.
         model = client.create_logged_model(experiment, name="model", source_run_id=run_id)
@@ -115,13 +116,14 @@ def log_model(
 
 def log_files(client: MlflowClient, run_id: str, bundle: Path, texts: Mapping[str, str]) -> None:
     """The bundle, and small files by name, such as the model card and the verdict."""
-    client.log_artifacts(run_id, str(bundle), BUNDLE)
+    with reaching(artifacts_of(client, run_id)):
+        client.log_artifacts(run_id, str(bundle), BUNDLE)
     log_texts(client, run_id, texts)
 
 
 def log_texts(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
     """Small text files by name."""
-    with tempfile.TemporaryDirectory(prefix="everfresh-") as directory:
+    with tempfile.TemporaryDirectory(prefix="everfresh-") as directory, reaching(artifacts_of(client, run_id)):
         for name, text in texts.items():
             file = Path(directory) / name
             file.write_text(text, encoding="utf-8")

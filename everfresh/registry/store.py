@@ -11,6 +11,7 @@ from typing import Any
 
 from everfresh.errors import BundleNotRegistered, NoChallenger, NoChampion, NoPrevious, VersionNotFound
 from everfresh.registry.aliases import Aliases, Move, promotion_moves, rollback_moves
+from everfresh.registry.artifacts import artifacts_of, check_store, download
 from everfresh.registry.connection import (
     MlflowClient,
     MlflowException,
@@ -38,9 +39,11 @@ class Registry:
 
     Raises:
         RegistryUnreachable: MLflow does not answer; every method may raise it.
+        MissingExtra: the package for the store of the artifacts is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
+        check_store(settings.artifacts)
         self.settings = settings
         self.client: MlflowClient = connect(settings)
 
@@ -202,10 +205,11 @@ class Registry:
 
         Raises:
             BundleNotRegistered: the artifacts of its run hold no bundle, or cannot be read.
+            ArtifactsUnreachable: their store does not answer, which says nothing about the bundle.
         """
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            return Path(self.client.download_artifacts(version.run_id, BUNDLE, str(directory)))
+            found = download(self.client, version.run_id, BUNDLE, directory)
         except OSError as error:
             raise BundleNotRegistered(version.name, version.version, self.address, str(error)) from error
         except MlflowException as error:
@@ -213,19 +217,22 @@ class Registry:
                 why = str(error).splitlines()[0]
                 raise BundleNotRegistered(version.name, version.version, self.address, why) from error
             raise
+        if found is None:
+            where = artifacts_of(self.client, version.run_id)
+            raise BundleNotRegistered(version.name, version.version, self.address, f"there is none at {where}")
+        return found
 
     @says_when_unreachable
     def read_text(self, version: ModelVersion, file: str) -> str | None:
         """A small text file of the version's run, or None where it has no such file."""
         with tempfile.TemporaryDirectory(prefix="everfresh-") as directory:
             try:
-                return Path(self.client.download_artifacts(version.run_id, file, directory)).read_text(encoding="utf-8")
-            except FileNotFoundError:
-                return None
+                found = download(self.client, version.run_id, file, Path(directory))
             except MlflowException as error:
                 if is_missing(error):
                     return None
                 raise
+            return None if found is None else found.read_text(encoding="utf-8")
 
     @says_when_unreachable
     def forget(self, name: str) -> None:

@@ -77,16 +77,26 @@ def replay(
     )
 
 
+def refuse_production(workspace: Workspace) -> None:
+    """See that nothing would be removed that production may rely on.
+
+    Raises:
+        NotAReplay: versions are there that no replay made.
+    """
+    versions = workspace.registry.versions(workspace.name)
+    foreign = sorted(version.version for version in versions if version.mode != "replay")
+    if foreign:
+        raise NotAReplay(workspace.name, foreign)
+
+
 def begin_afresh(workspace: Workspace) -> None:
     """Remove what an earlier replay of the project left: versions, served bundles, logs, the last check.
 
     Raises:
         NotAReplay: versions are there that no replay made; nothing was removed.
     """
-    name, versions = workspace.name, workspace.registry.versions(workspace.name)
-    foreign = [version.version for version in versions if version.mode != "replay"]
-    if foreign:
-        raise NotAReplay(name, sorted(foreign))
+    refuse_production(workspace)
+    name = workspace.name
     for target in workspace.targets:
         target.forget(name)
     workspace.registry.forget(name)

@@ -38,7 +38,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a machine of its own: folders, databases and ports that nothing else uses."""
     folder = tmp_path_factory.mktemp("machine")
     prefect, mlflow = free_ports(2)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "EVERFRESH_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "EVERFRESH_"))
+    }
     return kept | {
         "EVERFRESH_ROOT": str(ROOT),
         "EVERFRESH_HOME": str(folder / "home"),
@@ -55,7 +57,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def everfresh(place: dict[str, str]) -> Iterator[Command]:
     def run(*words: str, expect: int = 0, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from everfresh.cli import main; main()", *words]
-        done = subprocess.run(command, env=place, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command, env=place, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        )
         assert done.returncode == expect, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
@@ -140,7 +144,9 @@ def test_the_addresses_answer(replayed: dict) -> None:
     assert httpx.get(pages["endpoint"].removesuffix("/infer")).json()["name"] == "slice"
 
 
-def test_the_endpoint_answers_as_the_batch_does(replayed: dict, everfresh: Command, flights_slice: str, tmp_path) -> None:
+def test_the_endpoint_answers_as_the_batch_does(
+    replayed: dict, everfresh: Command, flights_slice: str, tmp_path
+) -> None:
     file = tmp_path / "scores.parquet"
     everfresh("score", flights_slice, "--output", str(file))
     scored = pd.read_parquet(file).set_index("flight_id").head(200)
@@ -159,12 +165,12 @@ def test_the_endpoint_answers_as_the_batch_does(replayed: dict, everfresh: Comma
 
 
 def test_a_rollback_brings_the_previous_champion_back_and_again_forward(replayed: dict, everfresh: Command) -> None:
-    champion = replayed["months"][-1]["served_version"]
+    model = replayed["addresses"]["endpoint"].removesuffix("/infer")
+    champion = int(httpx.get(model).json()["versions"][0])
     back = json.loads(everfresh("rollback", "slice", "--reason", "a test", "--json").stdout)
     assert back["status"] == "rolled_back"
     assert back["serving"] < champion
-    model = httpx.get(replayed["addresses"]["endpoint"].removesuffix("/infer")).json()
-    assert model["versions"] == [str(back["serving"])]
+    assert httpx.get(model).json()["versions"] == [str(back["serving"])]
     forward = json.loads(everfresh("deploy", "slice", "--version", str(champion), "--json").stdout)
     assert (forward["status"], forward["serving"]) == ("promoted", champion)
 
@@ -218,7 +224,9 @@ def test_up_serves_until_it_is_interrupted_and_leaves_no_process(
 ) -> None:
     everfresh("down")
     command = [sys.executable, "-c", "from everfresh.cli import main; main()", "up"]
-    with subprocess.Popen(command, env=place, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+    with subprocess.Popen(
+        command, env=place, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as up:
         assert up.stdout is not None
         told = []
         for line in up.stdout:

@@ -43,7 +43,7 @@ def test_a_target_that_cannot_be_asked_serves_nothing_that_is_known(workspace: W
     assert [target.version for target in status.targets] == [1, None]
     assert not status.in_step
     assert status.lines()["far"] == "nothing at memory://far/rides"
-    assert status.lines()["attention"] == "what serves is not the champion: deploy it again"
+    assert status.lines()["attention"] == "what serves is not the champion: `everfresh deploy rides --version 1`"
 
 
 def test_what_serves_behind_the_registrys_back_is_noticed(workspace: Workspace) -> None:

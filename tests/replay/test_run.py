@@ -14,42 +14,14 @@ import pytest
 
 from everfresh.data.inference_log import read_labels, read_log
 from everfresh.errors import CannotReplay, NotAReplay
-from everfresh.loop.outcome import Outcome
 from everfresh.loop.release import release
-from everfresh.loop.watch import check, decide, write_latest
 from everfresh.loop.workspace import Workspace
-from everfresh.monitoring.report import MonitoringReport
 from everfresh.replay.report import ReplayReport
 from everfresh.replay.run import begin_afresh, replay, write_report
 from everfresh.settings import Settings
 from everfresh.targets.local import LocalTarget
+from everfresh.testing.flows import FlowsInMemory
 from everfresh.testing.projects import day, open_in_memory, rides, train, write_project
-
-
-class Flows:
-    """What the flows do, in this process."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-
-    def train(self, project: str, as_of: datetime | None = None) -> Outcome:
-        version, verdict = train(self.workspace, as_of)
-        return Outcome.trained(version, verdict, self.workspace.serving())
-
-    def deploy(self, project: str, version: int | None = None, approved_by: str = "", reason: str = "") -> Outcome:
-        return release(self.workspace, self.workspace.registry.to_deploy("rides", version), reason)
-
-    def monitor(self, project: str, as_of: datetime) -> MonitoringReport:
-        report = check(self.workspace, self.workspace.registry.load_champion("rides"), as_of)
-        write_latest(self.workspace, report)
-        return report
-
-    def retrain(self, project: str, trigger: str, as_of: datetime) -> Outcome:
-        decision = decide(self.workspace, as_of, trigger=trigger, now=as_of)
-        if not decision.retrain:
-            return Outcome.kept(decision.reason, self.workspace.serving())
-        trained = self.train(project, as_of)
-        return self.deploy(project, trained.version, reason=decision.reason) if trained.waits_for_rollout else trained
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +44,7 @@ def project(checkout: Settings, server: LocalTarget) -> Callable[..., Workspace]
 
 
 def run(workspace: Workspace, **options: object) -> ReplayReport:
-    flows, said = Flows(workspace), list[str]()
+    flows, said = FlowsInMemory(workspace), list[str]()
     options = {"train_until": day(30), "until": day(70), **options}
     return replay(
         workspace, flows.__getattribute__, progress=said.append, addresses={"MLflow": "here"}, **options  # type: ignore[arg-type]
