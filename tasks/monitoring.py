@@ -12,14 +12,14 @@ from everfresh.loop import watch
 from everfresh.loop.workspace import Workspace
 from everfresh.monitoring.report import MonitoringReport
 from everfresh.monitoring.retraining import RetrainDecision
+from everfresh.registry.versions import ModelVersion
 from tasks.reports import markdown
 from tasks.retrying import may_heal
 
 
 @task(retries=2, retry_delay_seconds=[1, 10], retry_condition_fn=may_heal, cache_policy=NO_CACHE, persist_result=False)
-def check(workspace: Workspace, as_of: datetime | None) -> MonitoringReport:
+def check(workspace: Workspace, champion: ModelVersion, as_of: datetime | None) -> MonitoringReport:
     """What is true of the champion's production."""
-    champion = workspace.registry.load_champion(workspace.name)
     return watch.check(workspace, champion, as_of or datetime.now(UTC))
 
 

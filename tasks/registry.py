@@ -35,6 +35,12 @@ def record_verdict(workspace: Workspace, version: ModelVersion, verdict: Verdict
 
 
 @task(retries=3, retry_delay_seconds=[1, 5, 30], retry_condition_fn=may_heal, cache_policy=NO_CACHE)
+def find_champion(workspace: Workspace) -> ModelVersion | None:
+    """The version that serves, where one does."""
+    return workspace.registry.champion(workspace.name)
+
+
+@task(retries=3, retry_delay_seconds=[1, 5, 30], retry_condition_fn=may_heal, cache_policy=NO_CACHE)
 def find_version_to_deploy(workspace: Workspace, version: int | None) -> ModelVersion:
     """The version that is named, or the challenger."""
     return workspace.registry.to_deploy(workspace.name, version)

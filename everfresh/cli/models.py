@@ -40,8 +40,12 @@ def deploy(
 
 def monitor(project: Project, as_of: AsOf = None, json: AsJson = False) -> None:
     """Compare production with what the champion was trained on."""
+    from everfresh.monitoring.report import MonitoringReport
+
     report = _flow("monitor", project, as_of=utc(as_of))
-    if json:
+    if not isinstance(report, MonitoringReport):
+        _end(report, json)
+    elif json:
         show_json(report.to_json())
     else:
         show(f"{report.status}  {report.project} v{report.version}, {report.window}")

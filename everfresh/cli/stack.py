@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,9 +66,18 @@ def run(
 def up(json: AsJson = False) -> None:
     """Start Prefect, MLflow, the runner and the endpoints of this machine, and keep them until Ctrl-C."""
     from everfresh.settings import Settings
-    from everfresh.stack.embedded import start_stack
 
     settings = Settings.from_environment()
+    with _only_one(settings) as is_first:
+        if is_first:
+            _keep_up(settings, json)
+        else:
+            _show_running(settings, json)
+
+
+def _keep_up(settings: Settings, json: bool) -> None:
+    from everfresh.stack.embedded import start_stack
+
     specs = _sound_specs(settings)
     addresses = start_stack(settings, [spec for spec, _ in specs], progress=say)
     try:
@@ -80,6 +90,32 @@ def up(json: AsJson = False) -> None:
         _wait_for_signal("Ctrl-C stops all of it.")
     finally:  # whatever happened since: what nobody waits for must not run on
         down()
+
+
+def _show_running(settings: Settings, json: bool) -> None:
+    from everfresh.stack.embedded import addresses_of
+
+    found = addresses_of(settings).to_json()
+    if json:
+        show_json(found)
+    else:
+        show(facts(found))
+        say("It is up already: Ctrl-C there, or `everfresh down`, stops it.")
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[bool]:
+    """Whether nobody else keeps this checkout's stack up; the lock is gone with the process, however that ends."""
+    import fcntl
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def down() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from everfresh.errors import NoChampion
 from everfresh.evaluation.verdict import Verdict
 from everfresh.loop.permission import Permission
 from everfresh.registry.versions import ModelVersion
@@ -35,6 +36,11 @@ class Outcome:
     def kept(cls, reason: str, serving: int | None) -> Outcome:
         """Nothing was tried."""
         return cls("kept", reason, serving=serving)
+
+    @classmethod
+    def no_champion(cls, project: str) -> Outcome:
+        """Nothing was tried, for nothing serves yet; the sentence says what to do."""
+        return cls.kept(str(NoChampion(project)), None)
 
     @classmethod
     def trained(cls, version: ModelVersion, verdict: Verdict, serving: int | None) -> Outcome:

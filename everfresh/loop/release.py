@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from everfresh.errors import NoChampion
 from everfresh.loop.outcome import Outcome
 from everfresh.loop.permission import may_serve
 from everfresh.loop.workspace import Workspace
@@ -57,7 +56,7 @@ def resume(workspace: Workspace, now: datetime) -> Outcome:
     """
     champion = workspace.registry.champion(workspace.name)
     if champion is None:
-        return Outcome.kept(str(NoChampion(workspace.name)), None)
+        return Outcome.no_champion(workspace.name)
     permission = may_serve(champion, now)
     if not permission.granted:
         return Outcome.not_permitted(permission, champion, champion.version)

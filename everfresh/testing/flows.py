@@ -46,10 +46,13 @@ class FlowsInMemory:
             return Outcome.not_permitted(permission, candidate, workspace.serving())
         return release(workspace, candidate, reason or permission.reason)
 
-    def monitor(self, project: str, as_of: datetime | None = None) -> MonitoringReport:
+    def monitor(self, project: str, as_of: datetime | None = None) -> MonitoringReport | Outcome:
         """As the flow `monitor`."""
         workspace = self.workspace
-        report = check(workspace, workspace.registry.load_champion(workspace.name), as_of or datetime.now(UTC))
+        champion = workspace.registry.champion(workspace.name)
+        if champion is None:
+            return Outcome.no_champion(workspace.name)
+        report = check(workspace, champion, as_of or datetime.now(UTC))
         write_latest(workspace, report)
         return report
 

@@ -239,6 +239,9 @@ def test_up_serves_until_it_is_interrupted_and_leaves_no_process(
         assert {"train", "deploy", "monitor", "retrain", "rollback", "score"} <= {
             each["entrypoint"].rpartition(":")[2] for each in deployments
         }
+        second = everfresh("up")
+        assert "It is up already" in second.stderr
+        assert replayed["addresses"]["Prefect"] in second.stdout
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=60)
         assert up.returncode == 0
