@@ -138,10 +138,14 @@ class Registry:
         if existing:
             return existing[0]
         everything = {**_lineage_tags(lineage), "everfresh.bundle_digest": bundle_digest, **tags}
+        model_id = self._model_id(run_id)
         item = self.client.create_model_version(
             name,
-            source=self._source(run_id),
+            # Through the run itself, MLflow's own loaders do not find a model that was logged by its id.
+            source=f"models:/{model_id}" if model_id else f"runs:/{run_id}/model",
             run_id=run_id,
+            # Its server wants it beside the source.
+            model_id=model_id,
             tags={key: value[:LONGEST_TEXT] for key, value in everything.items()},
             description=description[:LONGEST_TEXT],
             await_creation_for=0,  # MLflow's own registry has it at once
@@ -243,11 +247,11 @@ class Registry:
             if not is_missing(error):
                 raise
 
-    def _source(self, run_id: str) -> str:
-        """Where the run's MLflow model is. Through the run itself, MLflow's own loaders do not find it."""
+    def _model_id(self, run_id: str) -> str | None:
+        """The MLflow model that the run has logged, where it has."""
         outputs = self.client.get_run(run_id).outputs
         models = outputs.model_outputs if outputs is not None else []
-        return f"models:/{models[-1].model_id}" if models else f"runs:/{run_id}/model"
+        return str(models[-1].model_id) if models else None
 
     def _create_model(self, name: str) -> None:
         try:

@@ -172,6 +172,9 @@ def test_a_rollback_brings_the_previous_champion_back_and_again_forward(replayed
     assert back["serving"] < champion
     assert httpx.get(model).json()["versions"] == [str(back["serving"])]
     forward = json.loads(everfresh("deploy", "slice", "--version", str(champion), "--json").stdout)
+    assert forward["status"] == "waiting"  # what was rolled back comes back only if a person says so
+    again = ("deploy", "slice", "--version", str(champion), "--approved-by", "Ann", "--json")
+    forward = json.loads(everfresh(*again).stdout)
     assert (forward["status"], forward["serving"]) == ("promoted", champion)
 
 

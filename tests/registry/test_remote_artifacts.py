@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import boto3
+import httpx
 import numpy as np
 import pytest
 
@@ -111,6 +112,8 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    # All servers of a process share what is in them.
+    httpx.post(f"{s3_server}/moto-api/reset")
     boto3.client("s3").create_bucket(Bucket="lake")
     yield s3_server
     lake = boto3.resource("s3", endpoint_url=s3_server).Bucket("lake")

@@ -362,6 +362,7 @@ def test_what_happens_is_logged_in_a_line_each(
     registry: Registry, register: Callable[..., ModelVersion], caplog: pytest.LogCaptureFixture
 ) -> None:
     challenger = registry.mark_challenger(register())
+    caplog.clear()
     with caplog.at_level(logging.INFO, "everfresh"):
         registry.promote(challenger, "first")
     assert [record.message for record in caplog.records if record.name.startswith("everfresh")] == [

@@ -9,7 +9,15 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import ThreadpoolController, threadpool_info
 
+from everfresh.training import cores
 from everfresh.training.cores import fair_share
+
+
+@pytest.fixture(autouse=True)
+def _looks_anew() -> None:
+    """What is loaded is looked up once a process, and other tests have loaded more libraries since."""
+    for looked_up in (cores._openmp, cores._blas, cores._usual_blas):
+        looked_up.cache_clear()
 
 
 def threads(user_api: str) -> list[int]:
