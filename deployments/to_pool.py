@@ -28,9 +28,9 @@ from everfresh.spec.project import ProjectSpec
 from everfresh.stack.deployments import deployments_of, read_template
 from everfresh.stack.services import prefect_environment
 
-FLOWS = ("train", "score")
-"""What a container may do by itself. The other flows start endpoints or look at what they logged, and a local target is
-the machine that the flow runs on: what a job serves at 127.0.0.1 is gone with the job."""
+FLOWS = ("train",)
+"""What a container may do by itself: all that training makes goes to MLflow. The other flows leave something on the
+machine that they run on, or look at what was left there: endpoints at 127.0.0.1, what those logged, files of scores."""
 
 FOLDER = "/opt/everfresh"
 """Where the checkout lies in the image of deployments/Dockerfile."""
@@ -41,13 +41,15 @@ def prefect_file(template: dict[str, Any], specs: Sequence[ProjectSpec], pool: s
     # The image belongs to the deployment and not to the pool: it is the code that the deployment was made from.
     work_pool = {"name": pool, "job_variables": {"image": image}}
     deployments = [deployment for spec in specs for deployment in deployments_of(template, spec)]
+    # A schedule or a trigger is that of the deployment beside this one: twice, everything would be done twice.
+    once = [{key: each[key] for key in each if key not in ("schedules", "triggers")} for each in deployments]
     return {
         "name": template["name"],
         "prefect-version": template["prefect-version"],
         "pull": [{"prefect.deployments.steps.set_working_directory": {"directory": FOLDER}}],
         "deployments": [
             {**each, "name": f"{each['name']}@{pool}", "work_pool": work_pool}
-            for each in deployments
+            for each in once
             if each["entrypoint"].rpartition(":")[2] in FLOWS
         ],
     }

@@ -114,8 +114,9 @@ def test_the_template_of_kubernetes_changes_what_the_readme_says(kubernetes: Any
 
 @pytest.fixture
 def ecs() -> Any:
+    found = pytest.importorskip("prefect_aws.workers.ecs_worker", exc_type=ImportError)
     pytest.importorskip("moto.ecs", exc_type=ImportError)
-    return pytest.importorskip("prefect_aws.workers.ecs_worker", exc_type=ImportError)
+    return found
 
 
 def test_ecs_takes_the_task_and_runs_it(ecs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
