@@ -36,6 +36,7 @@ COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --py
 lock:                          ## pin anew, from what pyproject.toml allows
 	$(BIN)/$(COMPILE) pyproject.toml --extra prefect --extra aws --extra azure --extra postgres --extra flights --group build -o requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/$(COMPILE) -c requirements.lock deployments/serving.in -o deployments/serving.lock
 
 clean:
 	rm -rf $(VENV) .everfresh reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
