@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -27,6 +28,11 @@ class CronFields:
     months: frozenset[int]
     weekdays: frozenset[int]
     either_day: bool
+
+    def fires_on(self, day: date) -> bool:
+        """Whether it fires on that day, at whatever time."""
+        by_date, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        return day.month in self.months and (by_date or by_weekday if self.either_day else by_date and by_weekday)
 
 
 def cron_fields(cron: str) -> CronFields:
