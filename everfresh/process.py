@@ -102,6 +102,13 @@ def running_names(home: Path) -> tuple[str, ...]:
     return tuple(file.stem for file in files if find(file.stem, home) is not None)
 
 
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on now; whoever wants it takes it at once."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

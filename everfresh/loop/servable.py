@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import tempfile
 import time
@@ -48,7 +47,7 @@ def try_serving(bundle: Bundle, rows: pd.DataFrame, answer: Answer) -> Servable:
 
 
 def _served(bundle: Bundle, rows: pd.DataFrame, answer: Answer, home: Path) -> Servable:
-    root, port = home / "serving", _free_port()
+    root, port = home / "serving", process.free_port()
     name, version = bundle.manifest.name, bundle.manifest.version or 1
     install_bundle(root, bundle, version=version)
     want_version(root, name, version)
@@ -88,10 +87,3 @@ def _ask(endpoint: Endpoint, name: str, rows: pd.DataFrame, answer: Answer) -> t
             failures += largest_difference(answer[position : position + 1], given) > TOLERANCE
         seconds.append(time.perf_counter() - started)
     return seconds, failures
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

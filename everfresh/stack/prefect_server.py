@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -53,18 +52,12 @@ def reach_prefect(settings: Settings) -> str:
 def _reach_temporary_prefect(settings: Settings) -> str:
     name = temporary_name(os.getpid())
     running = process.find(name, settings.home)
-    port = _free_port() if running is None else _port_of(running.cmdline())
+    port = process.free_port() if running is None else _port_of(running.cmdline())
     with _one_migration_at_a_time(settings):
         process.start(temporary_prefect_service(settings, port), settings.home)
     if running is None:
         atexit.register(process.stop, name, settings.home)
     return f"http://127.0.0.1:{port}/api"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _port_of(command: Sequence[str]) -> int:
