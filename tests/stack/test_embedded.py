@@ -114,6 +114,9 @@ def test_of_the_runs_that_a_schedule_missed_the_last_one_is_made_up_for(stack):
             then = (datetime.now(UTC) - timedelta(hours=3 - number)).strftime("%Y-%m-%d %H:%M:%S.%f")
             change = "update flow_run set expected_start_time = ?, next_scheduled_start_time = ? where id = ?"
             assert database.execute(change, (then, then, run)).rowcount == 1
+            state = "update flow_run_state set state_details = json_set(state_details, '$.scheduled_time', ?)"
+            instant = then.replace(" ", "T") + "Z"
+            assert database.execute(f"{state} where flow_run_id = ?", (instant, run)).rowcount == 1
         database.commit()
     stack.restart()
     assert stack.wait_until(missed[2], "COMPLETED", "CANCELLED")["state_type"] == "COMPLETED"
