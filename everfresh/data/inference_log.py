@@ -1,6 +1,8 @@
 """The inference log: what was asked and answered, and the labels that came back, as Parquet files.
 
-    <root>/<model>/log/<file>.parquet       id, time, received, version, request_id, x.<feature>, p.<class> or value
+    <root>/<model>/log/<file>.parquet       id, time, received, model, version, variant, request_id, latency_s,
+                                            x.<feature>, p.<class> or value
+    <root>/<model>/shadow/<file>.parquet    the same, of versions that answered a copy of the traffic, unseen
     <root>/<model>/labels/<file>.parquet    id, label, received
 
 Files are written beside their place and renamed into it; nothing ever changes one. The inference server writes them,
@@ -34,7 +36,16 @@ VALUE = "value"
 
 _TIME = pa.timestamp("us", tz="UTC")
 _ROW = pa.schema(
-    [("id", pa.string()), ("time", _TIME), ("received", _TIME), ("version", pa.int64()), ("request_id", pa.string())]
+    [
+        ("id", pa.string()),
+        ("time", _TIME),
+        ("received", _TIME),
+        ("model", pa.string()),
+        ("version", pa.int64()),
+        ("variant", pa.string()),
+        ("request_id", pa.string()),
+        ("latency_s", pa.float64()),
+    ]
 )
 _LABELS = pa.schema([("id", pa.string()), ("label", pa.string()), ("received", _TIME)])
 
@@ -63,13 +74,13 @@ def log_schema(columns: Sequence[Column], classes: Sequence[str]) -> pa.Schema:
     return pa.schema([*_ROW, *(pa.field(name, dtype) for name, dtype in (*features, *answers))])
 
 
-def write_rows(root: Path, name: str, table: pa.Table) -> Path:
-    """Add served rows to the log of the model `name`; the new file.
+def write_rows(root: Path, name: str, table: pa.Table, *, shadow: bool = False) -> Path:
+    """Add served rows, or what a shadow version answered, to the log of the model `name`; the new file.
 
     Raises:
         OSError: the disk refused them; nothing was written.
     """
-    return _write(root / name / "log", table)
+    return _write(root / name / ("shadow" if shadow else "log"), table)
 
 
 def write_labels(root: Path, name: str, ids: Sequence[str], labels: Sequence[Any], received: datetime) -> Path:

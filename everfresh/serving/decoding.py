@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from everfresh.data.columns import Column, plain_text
 from everfresh.packaging.batch import Batch
 from everfresh.packaging.manifest import Manifest
+from everfresh.serving.inference import Table
 from everfresh.serving.refusals import (
     BadRows,
     BadValue,
@@ -53,6 +55,16 @@ class Rows:
     ids: tuple[str, ...] | None
     times: NDArray[np.datetime64] | None
 
+    def where(self, mask: NDArray[np.bool_]) -> Rows:
+        """The rows for which `mask` holds."""
+        batch = Batch(
+            rows=int(mask.sum()),
+            numbers={name: values[mask] for name, values in self.batch.numbers.items()},
+            categories={name: list(compress(values, mask)) for name, values in self.batch.categories.items()},
+        )
+        ids = tuple(compress(self.ids, mask)) if self.ids is not None else None
+        return Rows(batch, ids, self.times[mask] if self.times is not None else None)
+
 
 class RowReader:
     """Checks requests against the columns of one model.
@@ -70,7 +82,7 @@ class RowReader:
         self._time_names = tuple(name for name in (TIME_TENSOR, manifest.time_column) if name)
         self._known = self._names | {*self._id_names, *self._time_names, manifest.label}
 
-    def read(self, table: Mapping[str, Sequence[Any]]) -> Rows:
+    def read(self, table: Table) -> Rows:
         """The rows in `table`, column by column.
 
         Raises:
@@ -92,11 +104,11 @@ class RowReader:
         categories = {c.name: _categories(c, table[c.name]) for c in self.columns if c.is_category}
         return Rows(Batch(rows, numbers, categories), self._ids(table), self._times(table))
 
-    def _ids(self, table: Mapping[str, Sequence[Any]]) -> tuple[str, ...] | None:
+    def _ids(self, table: Table) -> tuple[str, ...] | None:
         name = next((name for name in self._id_names if name in table), None)
         return _ids(name, table[name]) if name else None
 
-    def _times(self, table: Mapping[str, Sequence[Any]]) -> NDArray[np.datetime64] | None:
+    def _times(self, table: Table) -> NDArray[np.datetime64] | None:
         name = next((name for name in self._time_names if name in table), None)
         return _moments(_epoch_seconds(name, table[name])) if name else None
 
@@ -111,7 +123,10 @@ def check_rows(rows: int) -> None:
         raise TooManyRows(rows, MOST_ROWS)
 
 
-def _floats(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
+Values = Sequence[Any] | NDArray[Any]
+
+
+def _floats(column: Column, values: Values) -> NDArray[np.float64]:
     """What a model sees of a column that is no category: float64, with NaN for None."""
     floats = _epoch_seconds(column.name, values) if column.dtype == "datetime" else _numbers(column, values)
     if not column.nullable:
@@ -119,8 +134,10 @@ def _floats(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
     return floats
 
 
-def _numbers(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
+def _numbers(column: Column, values: Values) -> NDArray[np.float64]:
     """Numbers and booleans. The common case, a list of JSON numbers, is checked as a whole."""
+    if isinstance(values, np.ndarray):
+        return _array_numbers(column, values)
     kinds = set(map(type, values))
     if not kinds <= _NUMBERS and not (column.dtype == "boolean" and kinds <= _NUMBERS | {bool}):
         row, value = next((row, value) for row, value in enumerate(values) if not _is_number(column, value))
@@ -135,19 +152,36 @@ def _numbers(column: Column, values: Sequence[Any]) -> NDArray[np.float64]:
     return numbers
 
 
-def _epoch_seconds(name: str, values: Sequence[Any]) -> NDArray[np.float64]:
+def _array_numbers(column: Column, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers of a typed array, as binary protocols bring them; NaN is a missing value."""
+    if values.dtype.kind not in "fiu" and not (column.dtype == "boolean" and values.dtype.kind == "b"):
+        return _numbers(column, values.tolist())
+    numbers = values.astype(np.float64)
+    _check_each(column, numbers, values, np.isinf(numbers), "a finite number")
+    if column.dtype == "boolean":
+        _check_each(column, numbers, values, ~np.isin(numbers, (0.0, 1.0)), "a boolean")
+    elif column.dtype == "integer" and values.dtype.kind == "f":
+        _check_each(column, numbers, values, numbers != np.floor(numbers), "an integer")
+    if values.dtype.kind in "iu" or column.dtype == "integer":
+        _check_exact(column, numbers, values)
+    return numbers
+
+
+def _epoch_seconds(name: str, values: Values) -> NDArray[np.float64]:
     """Times as seconds since 1970 in UTC: text in ISO 8601, where a naive time is UTC, or such seconds.
 
     Seconds that no calendar has are refused: they are milliseconds or nanoseconds.
     """
-    if set(map(type, values)) <= _NUMBERS:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+        seconds = values.astype(np.float64)
+    elif set(map(type, values)) <= _NUMBERS:
         seconds = np.array(values, dtype=np.float64)
     else:
         seconds = np.array([_seconds(name, row, value) for row, value in enumerate(values)])
     beyond = (seconds < _FIRST_SECOND) | (seconds > _LAST_SECOND)
     if beyond.any():
         row = int(np.argmax(beyond))
-        raise OutOfRange(name, row, values[row], _A_TIME)
+        raise OutOfRange(name, row, seconds[row] if isinstance(values, np.ndarray) else values[row], _A_TIME)
     return seconds
 
 
@@ -171,8 +205,9 @@ def _moments(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
     return moments
 
 
-def _categories(column: Column, values: Sequence[Any]) -> list[str | None]:
+def _categories(column: Column, values: Values) -> list[str | None]:
     """Text, as training wrote it: a number or boolean that is a category has one way to be written."""
+    values = values.tolist() if isinstance(values, np.ndarray) else values
     kinds = set(map(type, values))
     if not kinds <= _TEXTS:
         for row, value in enumerate(values):
@@ -193,30 +228,33 @@ def _check_complete(column: Column, missing: Sequence[bool] | NDArray[np.bool_])
 
 
 def _check_each(
-    column: Column, numbers: NDArray[np.float64], values: Sequence[Any], wrong: NDArray[np.bool_], wanted: str
+    column: Column, numbers: NDArray[np.float64], values: Values, wrong: NDArray[np.bool_], wanted: str
 ) -> None:
     wrong = wrong & ~np.isnan(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise BadValue(column.name, row, values[row], wanted)
+        value = values[row].item() if isinstance(values, np.ndarray) else values[row]
+        raise BadValue(column.name, row, value, wanted)
 
 
-def _check_exact(column: Column, numbers: NDArray[np.float64], values: Sequence[Any]) -> None:
+def _check_exact(column: Column, numbers: NDArray[np.float64], values: Values) -> None:
     """An integer beyond 2^53 has neighbours that float64 cannot tell from it; a float is what it is."""
     largest = np.abs(numbers)
     # At least: the number after 2^53 is 2^53 as float64. The largest first, and only then each: nearly all are small.
     if not np.fmax.reduce(largest) >= LARGEST_INTEGER:
         return
     for row in np.flatnonzero(largest >= LARGEST_INTEGER).tolist():
-        if abs(values[row]) > LARGEST_INTEGER and (column.dtype == "integer" or isinstance(values[row], int)):
-            raise OutOfRange(column.name, row, values[row], "an integer that float64 can hold")
+        value = values[row].item() if isinstance(values, np.ndarray) else values[row]
+        if abs(value) > LARGEST_INTEGER and (column.dtype == "integer" or isinstance(value, int)):
+            raise OutOfRange(column.name, row, value, "an integer that float64 can hold")
 
 
 def _is_number(column: Column, value: Any) -> bool:
     return type(value) in _NUMBERS or (column.dtype == "boolean" and isinstance(value, bool))
 
 
-def _ids(name: str, values: Sequence[Any]) -> tuple[str, ...]:
+def _ids(name: str, values: Values) -> tuple[str, ...]:
+    values = values.tolist() if isinstance(values, np.ndarray) else values
     if set(map(type, values)) <= {str, int}:
         ids = tuple(map(str, values))
         lengths = tuple(map(len, ids))

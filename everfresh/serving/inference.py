@@ -1,37 +1,160 @@
-"""A request with its answer: what transports send back and what the log keeps."""
+"""A question and its answer, in the terms of no protocol: what transports decode to and encode from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from everfresh.packaging.batch import Answer
-from everfresh.serving.decoding import Rows
-from everfresh.serving.models import LoadedModel
+
+if TYPE_CHECKING:
+    from everfresh.serving.decoding import Rows
+    from everfresh.serving.models import LoadedModel
+
+Table = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""Columns by name, each a list of plain values (None is a missing one) or a numpy array."""
+
+Variant = Literal["default", "split", "requested", "shadow"]
+"""How a version came to answer: it is the default, the traffic split gave it the request, the request named it, or it
+answered a copy of the request whose answer nobody saw."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks of a model.
+
+    Attributes:
+        table: the rows, by column.
+        id: what the request calls itself, where its protocol has a place for that.
+        record: whether the rows are production's, and so belong into the inference log.
+        timeout_s: how long the asker will wait, where its protocol has a place for that.
+        wants: what of the request the transport must still know when it writes the answer.
+    """
+
+    table: Table
+    id: str | None = None
+    record: bool = True
+    timeout_s: float | None = None
+    wants: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The version that is to answer, and why that one."""
+
+    model: LoadedModel
+    variant: Variant = "default"
+    shadow: LoadedModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question on its way through the data plane.
+
+    Attributes:
+        question: what is asked.
+        request_id: the id of the request as a whole.
+        received_ns: when it came, in nanoseconds since 1970.
+        deadline: when nobody waits for the answer any more, on the monotonic clock.
+    """
+
+    question: Question
+    request_id: str
+    received_ns: int
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inference:
-    """A request, the version that answered it, and the answer.
+    """The answer to one question.
 
     Attributes:
         model: the version that answered.
-        rows: what was asked.
         answer: probabilities [rows, classes], or values [rows].
-        ids: the id of every row: the request's own, or the request's id and the number of the row.
         request_id: the id of the request as a whole.
-        received: when it came, in UTC.
+        wants: as in the question.
+        row_ids: what the request calls its rows; None where it does not.
     """
 
     model: LoadedModel
-    rows: Rows
     answer: Answer
-    ids: tuple[str, ...]
     request_id: str
-    received: datetime
+    wants: Any = None
+    row_ids: Sequence[str] | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows were answered."""
+        return len(self.answer)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of every row: the request's own, or the request's id and the number of the row."""
+        return self.row_ids if self.row_ids is not None else made_ids(self.request_id, len(self.answer))
 
     @property
     def labels(self) -> list[str]:
         """The most probable class of each row; empty for regression."""
         classes = self.model.manifest.classes
-        return [classes[position] for position in self.answer.argmax(axis=1)] if classes else []
+        return [classes[position] for position in self.answer.argmax(axis=1).tolist()] if classes else []
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBatch:
+    """Questions that one version answered together: what the inference log keeps.
+
+    Attributes:
+        model: the version that answered.
+        variant: how it came to answer.
+        rows: the rows of all the questions, one after the other.
+        answer: the answer to each row.
+        asked: the questions.
+        counts: how many rows each question has.
+        answered_ns: when the answers were there, in nanoseconds since 1970.
+    """
+
+    model: LoadedModel
+    variant: Variant
+    rows: Rows
+    answer: Answer
+    asked: Sequence[Asked]
+    counts: Sequence[int]
+    answered_ns: int
+
+    def recorded(self) -> AnsweredBatch | None:
+        """The part that belongs into the log; None where none of it does."""
+        keep = [asked.question.record for asked in self.asked]
+        if all(keep):
+            return self
+        if not any(keep):
+            return None
+        mask = np.repeat(keep, self.counts)
+        return AnsweredBatch(
+            model=self.model,
+            variant=self.variant,
+            rows=self.rows.where(mask),
+            answer=self.answer[mask],
+            asked=[asked for asked, kept in zip(self.asked, keep, strict=True) if kept],
+            counts=[count for count, kept in zip(self.counts, keep, strict=True) if kept],
+            answered_ns=self.answered_ns,
+        )
+
+    def row_ids(self) -> list[str]:
+        """The id of every row."""
+        if self.rows.ids is not None:
+            return list(self.rows.ids)
+        pairs = zip(self.asked, self.counts, strict=True)
+        return [row_id for asked, count in pairs for row_id in made_ids(asked.request_id, count)]
+
+
+def made_ids(request_id: str, rows: int) -> tuple[str, ...]:
+    """Ids for rows that the request did not name.
+
+    >>> made_ids("7f3a", 2)
+    ('7f3a-0', '7f3a-1')
+    """
+    return tuple(f"{request_id}-{row}" for row in range(rows))

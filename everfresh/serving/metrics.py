@@ -23,16 +23,44 @@ class Metrics:
         self._labels: Counter[str] = Counter()
         self._log: Counter[str] = Counter(written=0, dropped=0)
         self._load_failures: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._shed: Counter[str] = Counter()
+        self._shadow: Counter[str] = Counter()
 
-    def answered(self, model: str, version: int, rows: int, seconds: float) -> None:
-        """Count an inference: its rows, and how long it took from the decoded request to the answer."""
+    def answered(self, model: str, version: int, requests: int, rows: int, seconds: float) -> None:
+        """Count requests that were answered together: their rows, and how long it took to read and answer them."""
         labels = f'model="{model}",version="{version}"'
         with self._lock:
-            self._answers[labels] += 1
+            self._answers[labels] += requests
             self._rows[labels] += rows
-            self._seconds[labels] = self._seconds.get(labels, 0.0) + seconds
+            self._seconds[labels] = self._seconds.get(labels, 0.0) + seconds * requests
             buckets = self._buckets.setdefault(labels, [0] * (len(LATENCY_BUCKETS_S) + 1))
-            buckets[bisect.bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+            buckets[bisect.bisect_left(LATENCY_BUCKETS_S, seconds)] += requests
+
+    def refused(self, model: str, version: int) -> None:
+        """Count a request whose rows the model could not answer."""
+        with self._lock:
+            self._refused[f'model="{model}",version="{version}"'] += 1
+
+    def shed(self, model: str) -> None:
+        """Count a request that was turned away because too many waited."""
+        with self._lock:
+            self._shed[model] += 1
+
+    def shadowed(self, model: str, version: int, rows: int, seconds: float) -> None:
+        """Count rows that a shadow version answered."""
+        with self._lock:
+            self._shadow[f'model="{model}",version="{version}",outcome="answered"'] += rows
+
+    def shadow_failed(self, model: str, version: int) -> None:
+        """Count a batch that a shadow version failed on."""
+        with self._lock:
+            self._shadow[f'model="{model}",version="{version}",outcome="failed"'] += 1
+
+    def shadow_left_out(self, model: str, rows: int) -> None:
+        """Count rows that a shadow version was not asked, because too many waited for it."""
+        with self._lock:
+            self._shadow[f'model="{model}",outcome="left_out"'] += rows
 
     def responded(self, status: int) -> None:
         """Count an HTTP response."""
@@ -69,6 +97,9 @@ class Metrics:
         yield from _family("everfresh_inferences_total", "counter", "Requests answered by a model", self._answers)
         yield from _family("everfresh_rows_total", "counter", "Rows answered by a model", self._rows)
         yield from self._histogram()
+        yield from _family("everfresh_refusals_total", "counter", "Requests whose rows were refused", self._refused)
+        yield from _family("everfresh_shed_total", "counter", "Requests turned away under load", self._shed, "model")
+        yield from _family("everfresh_shadow_rows_total", "counter", "Rows copied to shadow versions", self._shadow)
         yield from _family("everfresh_responses_total", "counter", "HTTP responses", self._responses, "status")
         yield from _family("everfresh_labels_total", "counter", "Labels that came back", self._labels, "model")
         yield from _family("everfresh_log_rows_total", "counter", "Rows of the inference log", self._log, "outcome")

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from everfresh.errors import AnswerDiffers, BundleDamaged
+from everfresh.packaging.batch import Batch
 from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.golden import read_golden
 from everfresh.packaging.manifest import Manifest
 from everfresh.packaging.scorer import Scorer, open_scorer
 from everfresh.serving.decoding import RowReader
+from everfresh.serving.desired import DesiredModel
+from everfresh.serving.inference import Choice
 from everfresh.serving.refusals import NotReady, UnknownModel, UnknownVersion, WhichModel
+from everfresh.serving.traffic import Split
 
 GOLDEN_TOLERANCE = 1e-9
+RECENT_BATCHES = 8
+RECENT_ROWS = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """One version of a model, ready to answer."""
 
@@ -27,11 +34,79 @@ class LoadedModel:
     manifest: Manifest
     scorer: Scorer
     reader: RowReader
+    recent: deque[Batch] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES))
+
+    def keep_recent(self, batch: Batch) -> None:
+        """Remember rows that were asked just now: the next version is warmed with them."""
+        if batch.rows <= RECENT_ROWS:
+            self.recent.append(batch)
 
     @property
     def is_quick(self) -> bool:
         """Whether a few rows are answered faster than a thread is woken up."""
         return self.scorer.path == "onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """The versions of one model that answer now, and which of them answers whom.
+
+    Attributes:
+        default: the version that answers where nothing else is said.
+        versions: every version that can be asked for.
+        split: the versions that get a share of the traffic.
+        shadow: the version that answers a copy of the traffic, unseen.
+        aliases: other names of versions.
+    """
+
+    default: LoadedModel
+    versions: Mapping[int, LoadedModel]
+    split: Split
+    shadow: LoadedModel | None = None
+    aliases: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, desired: DesiredModel, loaded: Mapping[int, LoadedModel]) -> ServedModel:
+        """What can be served of what is asked for: of the versions beside the default one, those that are loaded."""
+        default = loaded[desired.version]
+        return cls(
+            default=default,
+            versions={version: loaded[version] for version in desired.versions if version in loaded},
+            split=Split(default.name, {v: share for v, share in desired.traffic.items() if v in loaded}),
+            shadow=loaded.get(desired.shadow) if desired.shadow is not None else None,
+            aliases={alias: version for alias, version in desired.aliases.items() if version in loaded},
+        )
+
+    def choose(self, version: str | None, key: str | None) -> Choice:
+        """The version for a request.
+
+        Args:
+            version: the number or the alias that the request asks for, if it does.
+            key: what must always come to the same version, such as a user.
+
+        Raises:
+            UnknownVersion: no such version answers.
+        """
+        if version is not None:
+            return Choice(self.named(version), "requested")
+        number = self.split.version(key)
+        if number is None:
+            return Choice(self.default, "default", self.shadow)
+        return Choice(self.versions[number], "split", self.shadow)
+
+    def named(self, version: str) -> LoadedModel:
+        """The version of that number or alias.
+
+        Raises:
+            UnknownVersion: no such version answers.
+        """
+        number = self.aliases.get(version)
+        if number is None and version.isascii() and version.isdigit():
+            number = int(version)
+        found = self.versions.get(number) if number is not None else None
+        if found is None:
+            raise UnknownVersion(self.default.name, version, sorted(self.versions), sorted(self.aliases))
+        return found
 
 
 class ModelTable:
@@ -43,55 +118,67 @@ class ModelTable:
     """
 
     def __init__(self) -> None:
-        self.current: Mapping[str, LoadedModel] = MappingProxyType({})
+        self.current: Mapping[str, ServedModel] = MappingProxyType({})
         self.is_complete = False
 
-    def swap_in(self, model: LoadedModel) -> None:
-        """Let `model` answer every request that starts from now on."""
-        self.current = MappingProxyType({**self.current, model.name: model})
+    def swap_in(self, served: ServedModel) -> None:
+        """Let these versions answer every request that starts from now on."""
+        self.current = MappingProxyType({**self.current, served.default.name: served})
 
     def take_out(self, name: str) -> None:
         """Answer no more requests for a model."""
         self.current = MappingProxyType({other: model for other, model in self.current.items() if other != name})
 
     def versions(self) -> dict[str, int]:
-        """The version of each model."""
-        return {name: model.version for name, model in self.current.items()}
+        """The default version of each model."""
+        return {name: served.default.version for name, served in self.current.items()}
 
-    def find(self, name: str, version: str | None = None) -> LoadedModel:
+    def loaded(self) -> dict[str, list[int]]:
+        """All versions of each model."""
+        return {name: sorted(served.versions) for name, served in self.current.items()}
+
+    def served(self, name: str) -> ServedModel:
         """The model of that name.
 
         Raises:
             NotReady: it is not served, and may be soon.
             UnknownModel: it is not served.
-            UnknownVersion: it is served in another version than the one that was asked for.
         """
-        model = self.current.get(name)
-        if model is None and not self.is_complete:
+        served = self.current.get(name)
+        if served is None and not self.is_complete:
             raise NotReady
-        if model is None:
+        if served is None:
             raise UnknownModel(name, sorted(self.current))
-        if version is not None and version != str(model.version):
-            raise UnknownVersion(name, version, model.version)
-        return model
+        return served
 
-    def only(self) -> LoadedModel:
-        """The one model of a server that has one, for protocols that name none.
+    def find(self, name: str, version: str | None = None) -> LoadedModel:
+        """The default version of a model, or the one of that number or alias.
+
+        Raises:
+            NotReady: it is not served, and may be soon.
+            UnknownModel: it is not served.
+            UnknownVersion: it is not served in that version.
+        """
+        served = self.served(name)
+        return served.default if version is None else served.named(version)
+
+    def only(self) -> str:
+        """The name of the one model of a server that has one, for protocols that name none.
 
         Raises:
             NotReady: there is none.
             WhichModel: there are several.
         """
-        models = list(self.current.values())
-        if not models:
+        names = list(self.current)
+        if not names:
             raise NotReady
-        if len(models) > 1:
-            raise WhichModel(sorted(self.current))
-        return models[0]
+        if len(names) > 1:
+            raise WhichModel(sorted(names))
+        return names[0]
 
 
-def load_model(directory: Path, name: str, version: int) -> LoadedModel:
-    """A version that was verified, loaded, warmed, and asked its golden rows.
+def load_model(directory: Path, name: str, version: int, *, before: LoadedModel | None = None) -> LoadedModel:
+    """A version that was verified, loaded, asked its golden rows, and warmed with what `before` was asked last.
 
     Raises:
         BundleMissing: there is no bundle.
@@ -109,4 +196,7 @@ def load_model(directory: Path, name: str, version: int) -> LoadedModel:
     difference = golden.difference(scorer.score(golden.batch))
     if difference > GOLDEN_TOLERANCE:
         raise AnswerDiffers(name, version, difference, GOLDEN_TOLERANCE)
+    if before is not None and before.manifest.columns == manifest.columns:
+        for batch in list(before.recent):
+            scorer.score(batch)
     return LoadedModel(name, version, manifest, scorer, RowReader(manifest))

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from everfresh.data.inference_log import FEATURE_PREFIX, log_schema, write_rows
 from everfresh.serving.arrow import keep_pandas_out
-from everfresh.serving.inference import Inference
+from everfresh.serving.decoding import Rows
+from everfresh.serving.inference import AnsweredBatch
 from everfresh.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Recorder:
         keep_pandas_out()
         self._root = root
         self._metrics = metrics
-        self._waiting: deque[Inference] = deque()
+        self._waiting: deque[AnsweredBatch] = deque()
         self._waiting_rows = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -57,14 +57,14 @@ class Recorder:
             self._thread.join()
         self.flush()
 
-    def record(self, inference: Inference) -> None:
-        """Keep an inference for the next flush; takes a microsecond and never raises."""
-        rows = inference.rows.batch.rows
+    def record(self, batch: AnsweredBatch) -> None:
+        """Keep answers for the next flush; takes a microsecond and never raises."""
+        rows = batch.rows.batch.rows
         with self._lock:
             if self._waiting_rows + rows > MOST_WAITING_ROWS:
                 self._metrics.log_dropped(rows)
                 return
-            self._waiting.append(inference)
+            self._waiting.append(batch)
             self._waiting_rows += rows
             is_full = self._waiting_rows >= FLUSH_ROWS
         if is_full:
@@ -74,11 +74,12 @@ class Recorder:
         """Write what is waiting now: one file for each version that answered."""
         with self._lock:
             waiting, self._waiting, self._waiting_rows = list(self._waiting), deque(), 0
-        by_version: dict[tuple[str, int], list[Inference]] = {}
-        for inference in waiting:
-            by_version.setdefault((inference.model.name, inference.model.version), []).append(inference)
-        for (name, _), inferences in by_version.items():
-            self._write(name, inferences)
+        alike: dict[tuple[str, int, bool], list[AnsweredBatch]] = {}
+        for batch in waiting:
+            key = (batch.model.name, batch.model.version, batch.variant == "shadow")
+            alike.setdefault(key, []).append(batch)
+        for (name, _, is_shadow), batches in alike.items():
+            self._write(name, batches, is_shadow=is_shadow)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -86,10 +87,10 @@ class Recorder:
             self._wake.clear()
             self.flush()
 
-    def _write(self, name: str, inferences: Sequence[Inference]) -> None:
-        rows = sum(inference.rows.batch.rows for inference in inferences)
+    def _write(self, name: str, batches: Sequence[AnsweredBatch], *, is_shadow: bool) -> None:
+        rows = sum(batch.rows.batch.rows for batch in batches)
         try:
-            write_rows(self._root, name, log_table(inferences))
+            write_rows(self._root, name, log_table(batches), shadow=is_shadow)
         except Exception as error:  # whatever it is: the thread must live, and requests go on
             self._metrics.log_dropped(rows)
             # Once for each kind of failure: a full disk must not fill the other log, too.
@@ -102,25 +103,31 @@ class Recorder:
             self._last_failure = ""
 
 
-def log_table(inferences: Sequence[Inference]) -> pa.Table:
-    """Inferences of one version, in the columns of `everfresh.data.inference_log.log_schema`."""
-    manifest = inferences[0].model.manifest
-    counts = [inference.rows.batch.rows for inference in inferences]
-    received = np.repeat([_microseconds(inference.received) for inference in inferences], counts)
-    answer = np.concatenate([inference.answer for inference in inferences])
+def log_table(batches: Sequence[AnsweredBatch]) -> pa.Table:
+    """Answers of one version, in the columns of `everfresh.data.inference_log.log_schema`."""
+    manifest = batches[0].model.manifest
+    asked = [one for batch in batches for one in batch.asked]
+    counts = [count for batch in batches for count in batch.counts]
+    received_ns = np.array([one.received_ns for one in asked], dtype=np.int64)
+    answered_ns = np.repeat([batch.answered_ns for batch in batches], [len(batch.asked) for batch in batches])
+    received = np.repeat(received_ns // 1000, counts).view("datetime64[us]")
+    rows = [batch.rows for batch in batches]
+    answer = np.concatenate([batch.answer for batch in batches])
     columns: list[Any] = [
-        list(chain.from_iterable(inference.ids for inference in inferences)),
-        _times(inferences, received),
+        list(chain.from_iterable(batch.row_ids() for batch in batches)),
+        _times(rows, received),
         received,
-        np.repeat([inference.model.version for inference in inferences], counts),
-        [inference.request_id for inference, count in zip(inferences, counts, strict=True) for _ in range(count)],
+        np.full(len(answer), manifest.name, dtype=object),
+        np.full(len(answer), batches[0].model.version),
+        list(chain.from_iterable([batch.variant] * batch.rows.batch.rows for batch in batches)),
+        [one.request_id for one, count in zip(asked, counts, strict=True) for _ in range(count)],
+        np.repeat((answered_ns - received_ns) / 1e9, counts),
     ]
     for column in manifest.columns:
         if column.is_category:
-            texts = (inference.rows.batch.categories[column.name] for inference in inferences)
-            columns.append(list(chain.from_iterable(texts)))
+            columns.append(list(chain.from_iterable(part.batch.categories[column.name] for part in rows)))
         else:
-            columns.append(np.concatenate([inference.rows.batch.numbers[column.name] for inference in inferences]))
+            columns.append(np.concatenate([part.batch.numbers[column.name] for part in rows]))
     columns += list(answer.T) if manifest.classes else [answer]
     schema = log_schema(manifest.columns, manifest.classes)
     # from_pandas: NaN, the missing number, becomes null.
@@ -131,17 +138,10 @@ def log_table(inferences: Sequence[Inference]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _times(inferences: Sequence[Inference], received: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+def _times(parts: Sequence[Rows], received: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """When the rows happened: by their own account, else when they came."""
     unknown = np.datetime64("NaT", "us")
     told = np.concatenate(
-        [
-            inference.rows.times if inference.rows.times is not None else np.full(inference.rows.batch.rows, unknown)
-            for inference in inferences
-        ]
+        [part.times if part.times is not None else np.full(part.batch.rows, unknown) for part in parts]
     )
     return np.where(np.isnat(told), received, told)
-
-
-def _microseconds(time: datetime) -> np.datetime64:
-    return np.datetime64(time.replace(tzinfo=None), "us")

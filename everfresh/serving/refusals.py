@@ -161,13 +161,15 @@ class UnknownModel(Refusal):
 
 
 class UnknownVersion(Refusal):
-    """The model is served in another version."""
+    """The model is served in other versions."""
 
     status = 404
     code = "unknown_version"
 
-    def __init__(self, name: str, version: str, served: int) -> None:
-        super().__init__(f"Version {shortened(version)} of {name!r} is not served; version {served} is.")
+    def __init__(self, name: str, version: str, served: Sequence[int], aliases: Sequence[str] = ()) -> None:
+        numbers = f"version {served[0]} is" if len(served) == 1 else f"versions {', '.join(map(str, served))} are"
+        also = f" Aliases: {', '.join(aliases)}." if aliases else ""
+        super().__init__(f"Version {shortened(version)} of {name!r} is not served; {numbers}.{also}")
 
 
 class WhichModel(Refusal):
@@ -197,6 +199,25 @@ class Overloaded(Refusal):
 
     def __init__(self) -> None:
         super().__init__("The server has more requests waiting than it can answer soon. Try again in a second.")
+
+
+class DeadlineExceeded(Refusal):
+    """The asker does not wait any more, so nothing was computed."""
+
+    status = 504
+    code = "deadline_exceeded"
+
+    def __init__(self) -> None:
+        super().__init__("The request waited longer than its own time limit, and was not started.")
+
+
+class BadHeader(Refusal):
+    """A header that says something impossible."""
+
+    code = "bad_header"
+
+    def __init__(self, name: str, value: str, wanted: str) -> None:
+        super().__init__(f"The header {name} is {shortened(value)!r}, which is not {wanted}.", field=name)
 
 
 class BadRows(Refusal):

@@ -1,7 +1,7 @@
 """What a server should serve and what its workers do serve: small files below one root.
 
     <root>/models/<name>/<version>/     bundles
-    <root>/serving.json                 the desired state: which version of which model; written by whoever deploys
+    <root>/serving.json                 the desired state: which versions of which model; written by whoever deploys
     <root>/server.json                  the running server: process, address, number of workers; see `presence`
     <root>/workers/<pid>.json           what each worker serves; written by the worker
     <root>/inference/<name>/log/        the inference log, and labels/ beside it
@@ -18,7 +18,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -27,6 +27,7 @@ from typing import Any
 
 from everfresh.errors import StateUnreadable
 from everfresh.packaging.bundle import Bundle, copy_bundle
+from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import ServerInfo as ServerInfo
 from everfresh.serving.presence import is_alive, write_json
 from everfresh.serving.presence import read_server as read_server
@@ -36,10 +37,15 @@ MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class DesiredState:
-    """Which version of which model should serve. `generation` grows with every write."""
+    """What should serve, by model. `generation` grows with every write."""
 
     generation: int = 0
-    versions: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, DesiredModel] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of each model that answers where nothing else is said."""
+        return {name: model.version for name, model in self.models.items()}
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,16 @@ class WorkerReport:
         pid: the worker's process.
         generation: the newest desired state that it acted upon, whether that went well or not.
         versions: the versions that answer requests now.
-        errors: for each model that could not be brought to the desired version, the sentence that says why;
-            the version in `versions` goes on serving.
+        errors: for each model that could not be brought to the desired versions, the sentence that says why;
+            what served before goes on serving.
+        loaded: all versions of each model that can be asked for.
     """
 
     pid: int
     generation: int
     versions: Mapping[str, int]
     errors: Mapping[str, str]
+    loaded: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,8 @@ def read_desired(root: Path) -> DesiredState:
     file = _desired_file(root)
     try:
         content = json.loads(file.read_bytes())
-        versions = {str(name): _positive(model["version"]) for name, model in content["models"].items()}
-        return DesiredState(generation=int(content.get("generation", 0)), versions=versions)
+        models = {str(name): DesiredModel.from_json(model) for name, model in content["models"].items()}
+        return DesiredState(generation=int(content.get("generation", 0)), models=models)
     except FileNotFoundError:
         return DesiredState()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -110,17 +118,22 @@ def read_desired(root: Path) -> DesiredState:
 
 
 def want_version(root: Path, name: str, version: int) -> DesiredState:
-    """Ask the server to serve a version of a model, instead of the one that it serves now."""
+    """Ask the server to serve a version of a model, and no other one beside it."""
+    return want_model(root, name, DesiredModel(version))
+
+
+def want_model(root: Path, name: str, model: DesiredModel) -> DesiredState:
+    """Ask the server to serve versions of a model, instead of those that it serves now."""
     with _locked(root):
         before = read_desired(root)
-        return _write_desired(root, before, {**before.versions, name: version})
+        return _write_desired(root, before, {**before.models, name: model})
 
 
 def want_removed(root: Path, name: str) -> DesiredState:
     """Ask the server to stop serving a model."""
     with _locked(root):
         before = read_desired(root)
-        return _write_desired(root, before, {other: v for other, v in before.versions.items() if other != name})
+        return _write_desired(root, before, {other: m for other, m in before.models.items() if other != name})
 
 
 def read_workers(root: Path) -> tuple[WorkerReport, ...]:
@@ -183,10 +196,10 @@ def _has_failed(root: Path, name: str) -> bool:
     return any(name in worker.errors and worker.generation >= generation for worker in read_workers(root))
 
 
-def _write_desired(root: Path, before: DesiredState, versions: Mapping[str, int]) -> DesiredState:
-    desired = DesiredState(before.generation + 1, versions)
-    models = {name: {"version": version} for name, version in sorted(versions.items())}
-    write_json(_desired_file(root), {"generation": desired.generation, "models": models})
+def _write_desired(root: Path, before: DesiredState, models: Mapping[str, DesiredModel]) -> DesiredState:
+    desired = DesiredState(before.generation + 1, models)
+    content = {name: model.to_json() for name, model in sorted(models.items())}
+    write_json(_desired_file(root), {"generation": desired.generation, "models": content})
     return desired
 
 
@@ -197,12 +210,6 @@ def _locked(root: Path) -> Iterator[None]:
     with (root / ".serving.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _positive(version: Any) -> int:
-    if type(version) is not int or version < 1:
-        raise ValueError(f"{version!r} is not a version")
-    return version
 
 
 def _read_json(file: Path) -> Any:

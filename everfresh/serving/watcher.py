@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from everfresh.errors import EverfreshError, StateUnreadable
+from everfresh.serving.desired import DesiredModel
 from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import ModelTable, load_model
+from everfresh.serving.models import LoadedModel, ModelTable, ServedModel, load_model
 from everfresh.serving.state import (
     DesiredState,
     WorkerReport,
@@ -51,7 +52,7 @@ class StateWatcher:
     def is_ready(self) -> bool:
         """Whether every desired model has a version that answers."""
         desired = self._desired
-        return desired is not None and bool(desired.versions) and desired.versions.keys() <= self._models.current.keys()
+        return desired is not None and bool(desired.models) and desired.models.keys() <= self._models.current.keys()
 
     def start(self) -> None:
         """Begin to follow the desired state."""
@@ -95,26 +96,46 @@ class StateWatcher:
 
     def _converge(self, desired: DesiredState) -> None:
         errors: dict[str, str] = {}
-        for name, version in desired.versions.items():
-            error = self._serve(name, version)
+        for name, model in desired.models.items():
+            error = self._serve(name, model)
             if error is not None:
                 errors[name] = error
-        for name in self._models.versions().keys() - desired.versions.keys():
+        for name in self._models.current.keys() - desired.models.keys():
             self._models.take_out(name)
             logger.info("%s is no longer served", name)
         self._errors = errors
         self._retry_at = time.monotonic() + RETRY_AFTER_S
         self._desired = desired
         self._models.is_complete = True
-        write_worker(self._root, WorkerReport(os.getpid(), desired.generation, self._models.versions(), errors))
+        versions, loaded = self._models.versions(), self._models.loaded()
+        write_worker(self._root, WorkerReport(os.getpid(), desired.generation, versions, errors, loaded))
 
-    def _serve(self, name: str, version: int) -> str | None:
-        """Swap a version in, unless it serves already; the sentence that says why not, if it could not be."""
-        if self._models.versions().get(name) == version:
-            return None
+    def _serve(self, name: str, desired: DesiredModel) -> str | None:
+        """Swap in what is asked for; the sentence that says why not, for the first version that could not be loaded.
+
+        A default version that cannot be loaded changes nothing; one beside it that cannot is left out.
+        """
+        served = self._models.current.get(name)
+        loaded = dict(served.versions) if served is not None else {}
+        error = None
+        for version in desired.versions:
+            if version in loaded:
+                continue
+            found = self._load(name, version, served.default if served is not None else None)
+            if isinstance(found, LoadedModel):
+                loaded[version] = found
+                continue
+            error = error or found
+            if version == desired.version:
+                return error
+        self._models.swap_in(ServedModel.of(desired, loaded))
+        return error
+
+    def _load(self, name: str, version: int, before: LoadedModel | None) -> LoadedModel | str:
+        """The version, or the sentence that says why it cannot be loaded."""
         started = time.perf_counter()
         try:
-            model = load_model(bundle_directory(self._root, name, version), name, version)
+            model = load_model(bundle_directory(self._root, name, version), name, version, before=before)
         except Exception as error:
             # A bundle may fail in ways that nobody listed; none of them may stop what serves.
             sentence = str(error) if isinstance(error, EverfreshError) else f"{type(error).__name__}: {error}"
@@ -122,9 +143,8 @@ class StateWatcher:
                 logger.error("%s v%s could not be loaded: %s", name, version, sentence)
                 self._metrics.load_failed(name)
             return sentence
-        self._models.swap_in(model)
-        logger.info("%s v%s serves (%s, %.2f s)", name, version, model.scorer.path, time.perf_counter() - started)
-        return None
+        logger.info("%s v%s is loaded (%s, %.2f s)", name, version, model.scorer.path, time.perf_counter() - started)
+        return model
 
 
 def _signature(file: Path) -> tuple[int, int, int] | None:

@@ -8,10 +8,12 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from everfresh.serving.dataplane import DataPlane
+from everfresh.serving.http.api import all_routes
 from everfresh.serving.http.app import HttpApp
 from everfresh.serving.labels import LabelStore
 from everfresh.serving.metrics import Metrics
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_LOAD_SECONDS = 10.0
 ORPHAN_LOOK_EVERY_S = 0.05
+THREADS = 2
 
 
 class Worker:
@@ -33,11 +36,14 @@ class Worker:
     def __init__(self, root: Path, server_pid: int) -> None:
         metrics = Metrics()
         models = ModelTable()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
         self._recorder = Recorder(inference_root(root), metrics)
         self._watcher = StateWatcher(root, models, metrics)
         self._orphan_watch = threading.Thread(target=_end_with, args=(server_pid,), name="orphan-watch", daemon=True)
+        self._plane = DataPlane(models, self._recorder, metrics, self._threads)
         store = LabelStore(inference_root(root), metrics)
-        self._app = HttpApp(DataPlane(models, self._recorder, metrics), self._watcher, store, metrics)
+        routes = all_routes(models, lambda: self._watcher.is_ready, store, metrics)
+        self._app = HttpApp(self._plane, routes, metrics, self._threads)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Load the models. The worker listens only afterwards, so that requests go to workers which can answer them.
@@ -52,7 +58,8 @@ class Worker:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """After the last request: write the rest of the log."""
         self._watcher.stop()
-        self._app.close()
+        self._threads.shutdown()
+        self._plane.close()
         self._recorder.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:

@@ -51,7 +51,7 @@ def test_buckets_of_the_histogram_add_up():
 
     metrics = Metrics()
     for seconds in (0.0001, 0.002, 0.002, 60.0):
-        metrics.answered("m", 1, 1, seconds)
+        metrics.answered("m", 1, 1, 1, seconds)
     samples = samples_of(metrics.text({"m": 1}))
     labels = (("model", "m"), ("version", "1"))
     assert samples["everfresh_inference_seconds_bucket", ("le", "0.0005"), *labels] == 1

@@ -31,12 +31,14 @@ def test_what_was_asked_and_answered_is_in_the_log(serve, root, log_of, features
     after = datetime.now(UTC)
 
     assert list(log.columns) == [
-        "id", "time", "received", "version", "request_id",
+        "id", "time", "received", "model", "version", "variant", "request_id", "latency_s",
         "x.distance", "x.stops", "x.weekend", "x.carrier", "x.booked_at", "p.late", "p.on time",
     ]  # fmt: skip
     assert tuple(log["id"]) == prediction.ids
     assert set(log["request_id"]) == {log["id"][0].rpartition("-")[0]}
     assert set(log["version"]) == {1}
+    assert (set(log["model"]), set(log["variant"])) == ({"flights"}, {"default"})
+    assert log["latency_s"].between(0, (after - before).total_seconds()).all()
     assert (log["time"] == log["received"]).all()
     assert log["received"].between(before, after).all()
     pd.testing.assert_series_equal(log["x.distance"], features["distance"], check_names=False)

@@ -25,9 +25,9 @@ from everfresh.serving.state import (
 )
 
 SLOW = (
-    "import time\nfrom everfresh.serving.dataplane import DataPlane\nquick = DataPlane.infer\n"
-    "def slow(self, *arguments, **options):\n    time.sleep(0.7)\n    return quick(self, *arguments, **options)\n"
-    "DataPlane.infer = slow"
+    "import time\nfrom everfresh.serving import dataplane\nquick = dataplane._score\n"
+    "def slow(*arguments):\n    time.sleep(0.7)\n    return quick(*arguments)\n"
+    "dataplane._score = slow"
 )
 
 

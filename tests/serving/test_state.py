@@ -8,6 +8,7 @@ import pytest
 
 from everfresh.errors import BundleExists, StateUnreadable
 from everfresh.packaging.bundle import open_bundle
+from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import ServerInfo, forget_server, hold_root, is_held, last_server, write_server
 from everfresh.serving.state import (
     DesiredState,
@@ -50,8 +51,8 @@ def test_each_wish_is_a_new_generation_and_keeps_the_others(tmp_path):
     want_version(tmp_path, "flights", 1)
     want_version(tmp_path, "trains", 4)
     want_version(tmp_path, "flights", 2)
-    assert read_desired(tmp_path) == DesiredState(3, {"flights": 2, "trains": 4})
-    assert want_removed(tmp_path, "flights") == DesiredState(4, {"trains": 4})
+    assert read_desired(tmp_path) == DesiredState(3, {"flights": DesiredModel(2), "trains": DesiredModel(4)})
+    assert want_removed(tmp_path, "flights") == DesiredState(4, {"trains": DesiredModel(4)})
 
 
 def test_wishes_at_the_same_time_lose_none(tmp_path):
@@ -60,7 +61,7 @@ def test_wishes_at_the_same_time_lose_none(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert read_desired(tmp_path) == DesiredState(10, {f"m{n}": n + 1 for n in range(10)})
+    assert read_desired(tmp_path) == DesiredState(10, {f"m{n}": DesiredModel(n + 1) for n in range(10)})
 
 
 @pytest.mark.parametrize(

@@ -14,27 +14,28 @@ from everfresh.serving.state import bundle_directory
 HEAVY = ("pandas", "sklearn", "scipy", "skops", "mlflow", "prefect", "onnx", "sqlalchemy", "fastapi")
 
 ANSWER = """
-import json, sys
+import json, sys, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import everfresh.serving.worker
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http import invocations, v2
 from everfresh.serving.http.messages import Request
+from everfresh.serving.inference import Asked, Choice
 from everfresh.serving.metrics import Metrics
 from everfresh.serving.models import ModelTable, load_model
 from everfresh.serving.recorder import Recorder
 
 models, metrics = ModelTable(), Metrics()
 recorder = Recorder(Path(sys.argv[2]), metrics)
-plane = DataPlane(models, recorder, metrics)
+plane = DataPlane(models, recorder, metrics, ThreadPoolExecutor(1))
 model = load_model(Path(sys.argv[1]), "flights", 1)
-models.swap_in(model)
 columns = json.loads(sys.argv[3])
 tensors = {"inputs": [{"name": name, "data": values} for name, values in columns.items()]}
-answers = [
-    v2.infer(plane, model, Request("POST", "/", {}, json.dumps(tensors).encode(), "r")),
-    invocations.invoke(plane, model, Request("POST", "/", {}, json.dumps({"inputs": columns}).encode(), "r")),
-]
+answers = []
+for codec, content in ((v2.CODEC, tensors), (invocations.CODEC, {"inputs": columns})):
+    question = codec.read(Request("POST", "/", {}, json.dumps(content).encode(), "r"), model)
+    answers.append(codec.write(plane.answer_now(Choice(model), Asked(question, "r", time.time_ns()))))
 recorder.flush()
 modules = sorted({name.split(".")[0] for name in sys.modules})
 print(json.dumps([[answer.status for answer in answers], metrics.text({}), modules]))

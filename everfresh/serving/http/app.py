@@ -6,20 +6,21 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from granian.rsgi import ProtocolClosed
 
 from everfresh.serving.dataplane import DataPlane
-from everfresh.serving.http import health, invocations, labels, v2
+from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Headers, Request, Response, refusal_response
-from everfresh.serving.http.routes import Match, Route, Router
-from everfresh.serving.labels import LabelStore
+from everfresh.serving.http.routes import Route, Router
+from everfresh.serving.inference import Asked, Choice, Question
 from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import LoadedModel
 from everfresh.serving.refusals import (
+    BadHeader,
     MethodNotAllowed,
     Overloaded,
     Refusal,
@@ -27,7 +28,6 @@ from everfresh.serving.refusals import (
     TooSlow,
     UnsupportedContent,
 )
-from everfresh.serving.watcher import StateWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ BODY_SECONDS = 30.0
 # Larger bodies are decoded and answered in a thread, so that small ones do not wait behind them.
 INLINE_BYTES = 32 * 1024
 MOST_WAITING = 128
-THREADS = 2
+TIMEOUT_HEADERS = ("x-request-timeout-ms", "x-envoy-expected-rq-timeout-ms")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -44,18 +44,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class HttpApp:
     """Answers HTTP requests with a data plane. It is what granian calls, by its RSGI interface."""
 
-    def __init__(self, plane: DataPlane, watcher: StateWatcher, store: LabelStore, metrics: Metrics) -> None:
+    def __init__(
+        self, plane: DataPlane, routes: Sequence[Route], metrics: Metrics, threads: ThreadPoolExecutor
+    ) -> None:
         self._plane = plane
-        self._watcher = watcher
-        self._store = store
+        self._router = Router(routes)
         self._metrics = metrics
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
+        self._threads = threads
         self._waiting = 0
-        self._router = Router(self._routes())
-
-    def close(self) -> None:
-        """Let the requests that run in threads end."""
-        self._threads.shutdown()
 
     async def handle(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
@@ -77,68 +73,71 @@ class HttpApp:
         protocol.response_bytes(response.status, headers, response.body if scope.method != "HEAD" else b"")
 
     async def _respond(self, scope: Any, protocol: Any, request_id: str) -> Response:
+        received_ns = time.time_ns()
         # HEAD is GET without the body, everywhere; load balancers ask so.
         match = self._router.find("GET" if scope.method == "HEAD" else scope.method, scope.path)
-        body = await _body(scope.headers, protocol) if match.route.method == "POST" else b""
+        route = match.route
+        body = await _body(scope.headers, protocol) if route.method == "POST" else b""
         request = Request(scope.method, scope.path, scope.headers, body, request_id)
-        if not self._is_slow(match, request):
-            return match.route.handler(request, match.names)
+        if isinstance(route.answer, Codec):
+            return await self._infer(route.answer, request, match.names, received_ns)
+        if route.blocks or len(body) > INLINE_BYTES:
+            return await self._in_thread(route.answer, request, match.names)
+        return route.answer(request, match.names)
+
+    async def _infer(self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int) -> Response:
+        choice = self._choose(request, names)
+        timeout_s = _timeout_s(request.headers)
+        if len(request.body) > INLINE_BYTES:
+            response = await self._in_thread(self._answer_alone, codec, request, choice, received_ns, timeout_s)
+        else:
+            asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
+            response = codec.write(await self._plane.infer(choice, asked))
+        told = {"x-model": choice.model.name, "x-model-version": str(choice.model.version)}
+        return Response(response.status, response.body, response.content_type, {**response.headers, **told})
+
+    def _answer_alone(
+        self, codec: Codec, request: Request, choice: Choice, received_ns: int, timeout_s: float | None
+    ) -> Response:
+        """Decode, answer and encode a large body on this thread."""
+        asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
+        return codec.write(self._plane.answer_now(choice, asked))
+
+    def _choose(self, request: Request, names: Mapping[str, str]) -> Choice:
+        models, headers = self._plane.models, request.headers
+        name = names.get("name") or headers.get("x-model") or models.only()
+        version = names.get("version") or headers.get("x-model-version")
+        return models.served(name).choose(version, headers.get("x-routing-key"))
+
+    async def _in_thread(self, work: Callable[..., Response], *arguments: Any) -> Response:
         if self._waiting >= MOST_WAITING:
             raise Overloaded
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, match.route.handler, request, match.names)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         finally:
             self._waiting -= 1
 
-    def _is_slow(self, match: Match, request: Request) -> bool:
-        if match.route.blocks or len(request.body) > INLINE_BYTES:
-            return True
-        return match.route.method == "POST" and not all(m.is_quick for m in self._plane.models.current.values())
 
-    def _routes(self) -> list[Route]:
-        model = "/v2/models/{name}"
-        version = f"{model}/versions/{{version}}"
-        return [
-            Route("GET", "/v2", lambda request, names: v2.server_metadata()),
-            Route("GET", "/v2/health/live", lambda request, names: health.live()),
-            Route("GET", "/v2/health/ready", lambda request, names: health.ready(self._watcher.is_ready)),
-            Route("GET", "/v2/models", lambda request, names: v2.list_models(self._plane)),
-            *(
-                route
-                for path in (model, version)
-                for route in (
-                    Route("GET", path, lambda request, names: v2.model_metadata(self._named(names))),
-                    Route("GET", f"{path}/ready", lambda request, names: health.ready(bool(self._named(names)))),
-                    Route("POST", f"{path}/infer", self._infer),
-                )
-            ),
-            Route("POST", f"{model}/labels", self._accept_labels, blocks=True),
-            Route("POST", "/invocations", self._invoke),
-            Route("GET", "/ping", lambda request, names: health.ping(self._watcher.is_ready)),
-            Route("GET", "/health/live", lambda request, names: health.live()),
-            Route("GET", "/health/ready", lambda request, names: health.ready(self._watcher.is_ready)),
-            Route("GET", "/metrics", self._read_metrics),
-        ]
+def _asked(question: Question, request: Request, received_ns: int, timeout_s: float | None) -> Asked:
+    timeout_s = question.timeout_s or timeout_s
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s - (time.time_ns() - received_ns) / 1e9
+    return Asked(question, question.id or request.id, received_ns, deadline)
 
-    def _infer(self, request: Request, names: Mapping[str, str]) -> Response:
-        return v2.infer(self._plane, self._named(names), request)
 
-    def _invoke(self, request: Request, names: Mapping[str, str]) -> Response:
-        wanted = request.headers.get("x-model")
-        model = self._plane.models.find(wanted) if wanted else self._plane.models.only()
-        return invocations.invoke(self._plane, model, request)
+def _timeout_s(headers: Headers) -> float | None:
+    """How long the asker waits, by its own header or by Envoy's.
 
-    def _accept_labels(self, request: Request, names: Mapping[str, str]) -> Response:
-        return labels.accept_labels(self._store, self._named(names), request)
-
-    def _read_metrics(self, request: Request, names: Mapping[str, str]) -> Response:
-        text = self._metrics.text(self._plane.models.versions())
-        return Response(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
-
-    def _named(self, names: Mapping[str, str]) -> LoadedModel:
-        return self._plane.models.find(names["name"], names.get("version"))
+    Raises:
+        BadHeader: that is no time.
+    """
+    for name in TIMEOUT_HEADERS:
+        text = headers.get(name)
+        if text is not None:
+            if not (text.isascii() and text.isdigit() and len(text) < 10):
+                raise BadHeader(name, text, "a number of milliseconds")
+            return int(text) / 1000
+    return None
 
 
 async def _body(headers: Headers, protocol: Any) -> bytes:

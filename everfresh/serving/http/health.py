@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from everfresh.serving.http.messages import Response, json_response
+from everfresh.serving.http.routes import Route
+
+
+def routes(is_ready: Callable[[], bool]) -> list[Route]:
+    """The paths that belong to no protocol."""
+    return [
+        Route("GET", "/health/live", "nothing", lambda request, names: live()),
+        Route("GET", "/health/ready", "nothing", lambda request, names: ready(is_ready())),
+    ]
 
 
 def live() -> Response:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from everfresh.data.columns import Column
-from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.decoding import columns_of_records, columns_of_rows
+from everfresh.serving.http import health
+from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import JSON, Request, Response, json_response
+from everfresh.serving.http.routes import Route
+from everfresh.serving.inference import Inference, Question
 from everfresh.serving.models import LoadedModel
 from everfresh.serving.refusals import BadEncoding, BadRows, EmptyBatch, Malformed, UnsupportedContent
 
@@ -26,24 +29,31 @@ FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 Table = dict[str, Sequence[Any]]
 
 
-def invoke(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
-    """Answer the rows of a scoring request."""
+def read(request: Request, model: LoadedModel) -> Question:
+    """The question in a scoring request."""
     if request.content_type == CSV:
-        table = _csv(request.body, model)
-        wants_probabilities = False
-    elif request.content_type == JSON:
+        return Question(_csv(request.body, model), wants=False)
+    if request.content_type == JSON:
         content = request.json()
-        wants_probabilities = _wants_probabilities(content)
-        table = _table(content, model)
-    else:
-        raise UnsupportedContent(request.content_type, [JSON, CSV])
-    inference = plane.infer(model, table, request.id)
-    if not model.manifest.classes or wants_probabilities:
-        predictions: Any = inference.answer
-    else:
-        predictions = inference.labels
-    headers = {"x-model": model.name, "x-model-version": str(model.version)}
-    return json_response({"predictions": predictions}, headers=headers)
+        return Question(_table(content, model), wants=_wants_probabilities(content))
+    raise UnsupportedContent(request.content_type, [JSON, CSV])
+
+
+def write(inference: Inference) -> Response:
+    """The predictions, or with `wants` the probabilities."""
+    is_value = not inference.model.manifest.classes or inference.wants
+    return json_response({"predictions": inference.answer if is_value else inference.labels})
+
+
+CODEC = Codec(read, write)
+
+
+def routes(is_ready: Callable[[], bool]) -> list[Route]:
+    """The two paths of a SageMaker container."""
+    return [
+        Route("POST", "/invocations", "predict", CODEC),
+        Route("GET", "/ping", "nothing", lambda request, names: health.ping(is_ready())),
+    ]
 
 
 def _wants_probabilities(content: dict[str, Any]) -> bool:

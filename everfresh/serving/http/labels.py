@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from everfresh.serving.http.messages import Request, Response, json_response
+from everfresh.serving.http.routes import Route
 from everfresh.serving.labels import LabelStore
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.models import LoadedModel, ModelTable
 from everfresh.serving.refusals import Malformed
+
+
+def routes(models: ModelTable, store: LabelStore) -> list[Route]:
+    """The path that takes labels."""
+
+    def accept(request: Request, names: Mapping[str, str]) -> Response:
+        return accept_labels(store, models.find(names["name"]), request)
+
+    return [Route("POST", "/v2/models/{name}/labels", "predict", accept, blocks=True)]
 
 
 def accept_labels(store: LabelStore, model: LoadedModel, request: Request) -> Response:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.refusals import MethodNotAllowed, NotFound
 
 Handler = Callable[[Request, Mapping[str, str]], Response]
+Needs = Literal["nothing", "predict", "read", "admin"]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One path and method. A handler that `blocks` (a disk, a long sum) is run in a thread."""
+    """One path and method, and what answers it.
+
+    Attributes:
+        needs: what whoever asks must be allowed to do.
+        answer: a handler, which gets the parts of the path that the pattern names; or, where a model answers, how
+            the question is read and the answer written. Such a path may name `{name}` and `{version}`; where it
+            does not, headers do.
+        blocks: whether the handler waits for a disk or computes for long, and so is run in a thread.
+    """
 
     method: str
     pattern: str
-    handler: Handler
+    needs: Needs
+    answer: Handler | Codec
     blocks: bool = False
 
 
@@ -33,7 +45,7 @@ class Match:
 class Router:
     """Finds the route of a request. A pattern is a path; `{name}` stands for one part of it."""
 
-    def __init__(self, routes: list[Route]) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         self._fixed: dict[str, dict[str, Route]] = {}
         self._named: list[tuple[re.Pattern[str], dict[str, Route]]] = []
         for route in routes:

@@ -9,15 +9,17 @@ from any server without that extension; binary inputs are refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import everfresh
 from everfresh.data.columns import Column
-from everfresh.serving.dataplane import DataPlane
+from everfresh.serving.http import health
+from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Request, Response, json_response
-from everfresh.serving.inference import Inference
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.http.routes import Route
+from everfresh.serving.inference import Inference, Question
+from everfresh.serving.models import LoadedModel, ModelTable, ServedModel
 from everfresh.serving.refusals import BinaryTensors, Malformed
 
 _DATATYPES = {"float": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES", "datetime": "BYTES"}
@@ -29,23 +31,32 @@ def server_metadata() -> Response:
     return json_response({"name": "everfresh", "version": everfresh.__version__, "extensions": []})
 
 
-def list_models(plane: DataPlane) -> Response:
+def list_models(models: ModelTable) -> Response:
     """The models and the version of each."""
-    versions = sorted(plane.models.versions().items())
+    versions = sorted(models.versions().items())
     return json_response({"models": [{"name": name, "version": str(version)} for name, version in versions]})
 
 
-def model_metadata(model: LoadedModel) -> Response:
-    """What a model reads and answers; what V2 has no word for stands in `parameters`."""
+def model_metadata(served: ServedModel, version: str | None) -> Response:
+    """What a version reads and answers; what V2 has no word for stands in `parameters`."""
+    model = served.default if version is None else served.named(version)
     manifest = model.manifest
     return json_response(
         {
             "name": model.name,
-            "versions": [str(model.version)],
+            # The version that this is about comes first.
+            "versions": [
+                str(model.version),
+                *(str(other) for other in sorted(served.versions) if other != model.version),
+            ],
             "platform": "onnxruntime_onnx" if model.scorer.path == "onnx" else "sklearn",
             "inputs": [_input(column) for column in manifest.columns],
             "outputs": _outputs(model),
             "parameters": {
+                "version": model.version,
+                "aliases": dict(served.aliases),
+                "traffic": {str(number): share for number, share in served.split.shares.items()},
+                "shadow": served.shadow.version if served.shadow is not None else None,
                 "task": manifest.task,
                 "classes": list(manifest.classes),
                 "id_column": manifest.id_column,
@@ -61,8 +72,8 @@ def model_metadata(model: LoadedModel) -> Response:
     )
 
 
-def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
-    """Answer the rows of a V2 inference request."""
+def read(request: Request, model: LoadedModel) -> Question:
+    """The question in a V2 inference request."""
     if request.headers.get("inference-header-content-length") is not None:
         raise BinaryTensors
     content = request.json()
@@ -72,16 +83,55 @@ def infer(plane: DataPlane, model: LoadedModel, request: Request) -> Response:
     table = dict(_column(position, tensor) for position, tensor in enumerate(tensors))
     if len(table) != len(tensors):
         raise Malformed("A tensor is there twice.", field="inputs")
-    request_id = _request_id(content.get("id")) or request.id
-    inference = plane.infer(model, table, request_id, record=_is_traffic(content.get("parameters")))
+    wanted = _wanted(content.get("outputs"), model)
+    return Question(table, _request_id(content.get("id")), _is_traffic(content.get("parameters")), wants=wanted)
+
+
+def write(inference: Inference) -> Response:
+    """The answer as V2 output tensors."""
+    outputs = _answers(inference)
+    if inference.wants:
+        by_name = {output["name"]: output for output in outputs}
+        outputs = [by_name[name] for name in inference.wants if name in by_name]
     return json_response(
         {
-            "model_name": model.name,
-            "model_version": str(model.version),
-            "id": request_id,
-            "outputs": _wanted(_answers(inference), content.get("outputs")),
+            "model_name": inference.model.name,
+            "model_version": str(inference.model.version),
+            "id": inference.request_id,
+            "outputs": outputs,
         }
     )
+
+
+CODEC = Codec(read, write)
+
+
+def routes(models: ModelTable, is_ready: Callable[[], bool]) -> list[Route]:
+    """The paths of the protocol."""
+    model = "/v2/models/{name}"
+    return [
+        Route("GET", "/v2", "read", lambda request, names: server_metadata()),
+        Route("GET", "/v2/health/live", "nothing", lambda request, names: health.live()),
+        Route("GET", "/v2/health/ready", "nothing", lambda request, names: health.ready(is_ready())),
+        Route("GET", "/v2/models", "read", lambda request, names: list_models(models)),
+        *(
+            route
+            for path in (model, f"{model}/versions/{{version}}")
+            for route in (
+                Route("GET", path, "read", lambda request, names: _metadata(models, names)),
+                Route("GET", f"{path}/ready", "read", lambda request, names: _ready(models, names)),
+                Route("POST", f"{path}/infer", "predict", CODEC),
+            )
+        ),
+    ]
+
+
+def _metadata(models: ModelTable, names: Mapping[str, str]) -> Response:
+    return model_metadata(models.served(names["name"]), names.get("version"))
+
+
+def _ready(models: ModelTable, names: Mapping[str, str]) -> Response:
+    return health.ready(bool(models.find(names["name"], names.get("version"))))
 
 
 def _is_traffic(parameters: Any) -> bool:
@@ -121,7 +171,7 @@ def _column(position: int, tensor: Any) -> tuple[str, Sequence[Any]]:
 
 
 def _answers(inference: Inference) -> list[dict[str, Any]]:
-    rows = inference.rows.batch.rows
+    rows = inference.rows
     if inference.model.manifest.classes:
         outputs = [
             _tensor("probabilities", "FP64", list(inference.answer.shape), inference.answer.reshape(-1)),
@@ -129,20 +179,20 @@ def _answers(inference: Inference) -> list[dict[str, Any]]:
         ]
     else:
         outputs = [_tensor("value", "FP64", [rows], inference.answer)]
-    if inference.rows.ids is None:
+    if inference.row_ids is None:
         outputs.append(_tensor("id", "BYTES", [rows], list(inference.ids)))
     return outputs
 
 
-def _wanted(outputs: list[dict[str, Any]], wanted: Any) -> list[dict[str, Any]]:
-    """The outputs that the request asked for, or all of them."""
+def _wanted(wanted: Any, model: LoadedModel) -> tuple[str, ...]:
+    """The names of the outputs that the request asks for; empty for all of them."""
     if not wanted:
-        return outputs
-    by_name = {output["name"]: output for output in outputs}
+        return ()
+    known = [*(output["name"] for output in _outputs(model)), "id"]
     names = [output.get("name") if isinstance(output, dict) else None for output in _listed(wanted)]
-    if not all(isinstance(name, str) and name in by_name for name in names):
-        raise Malformed(f"Outputs are {', '.join(by_name)}; the request asks for another.", field="outputs")
-    return [by_name[name] for name in names]
+    if not all(name in known for name in names):
+        raise Malformed(f"Outputs are {', '.join(known)}; the request asks for another.", field="outputs")
+    return tuple(map(str, names))
 
 
 def _listed(wanted: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Who may ask the inference server what: keys, tokens, certificates, and the hosts that it answers for."""

@@ -1,0 +1,194 @@
+"""The public keys that tokens are checked with: from a file, or from the address where their issuer shows them.
+
+Each key is used with one algorithm, which follows from what the key is. What a token says of its algorithm, or of where
+its key might be, is never obeyed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from everfresh.errors import TokenKeysUnreadable
+from everfresh.serving.access.files import WatchedFile, read_guarded
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+logger = logging.getLogger(__name__)
+
+LEAST_RSA_BITS = 2048
+FETCH_SECONDS = 5.0
+WAIT_SECONDS = 2.0
+# An unknown key is looked for at most so often, whoever sends how many tokens that name one.
+FETCH_EVERY_S = 60.0
+# Issuers show a new key before they use it: with this, it is mostly known when the first token comes.
+RENEW_AFTER_S = 600.0
+MOST_BYTES = 1024 * 1024
+
+
+class KeySet(Protocol):
+    """Finds the key that a token names. It never waits."""
+
+    def start(self) -> None:
+        """Get ready, in the process that asks."""
+
+    def find(self, kid: str) -> PyJWK | None:
+        """The key, or None where it is not known (yet)."""
+
+
+class KeysInFile:
+    """A JWKS file, which is read again when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        empty: dict[str, PyJWK] = {}
+        self._file: WatchedFile[dict[str, PyJWK]] = WatchedFile(file, signing_keys, empty)
+
+    def start(self) -> None:
+        """Nothing to do: it was read when this was made."""
+
+    def find(self, kid: str) -> PyJWK | None:
+        """The key, or None."""
+        self._file.look_sometimes()
+        return self._file.content.get(kid)
+
+
+class KeysAtUrl:
+    """A JWKS behind an https address, fetched in a thread. Where that fails, the keys that were fetched last stay."""
+
+    def __init__(self, url: str, *, every_s: float = FETCH_EVERY_S, renew_after_s: float = RENEW_AFTER_S) -> None:
+        self._url = url
+        self._every_s = every_s
+        self._renew_after_s = renew_after_s
+        self._keys: Mapping[str, PyJWK] = {}
+        self._lock = threading.Lock()
+        self._tried_at: float | None = None
+
+    def start(self) -> None:
+        """Fetch them, and wait a moment: a worker should know them with its first request."""
+        thread = self._fetch_soon()
+        if thread is not None:
+            thread.join(WAIT_SECONDS)
+
+    def find(self, kid: str) -> PyJWK | None:
+        """The key, or None; where it is not known or the keys are old, they are fetched for the next one who asks."""
+        key = self._keys.get(kid)
+        if key is None or self._age_s() > self._renew_after_s:
+            self._fetch_soon()
+        return key
+
+    def _age_s(self) -> float:
+        return time.monotonic() - self._tried_at if self._tried_at is not None else float("inf")
+
+    def _fetch_soon(self) -> threading.Thread | None:
+        with self._lock:
+            if self._age_s() < self._every_s:
+                return None
+            self._tried_at = time.monotonic()
+        thread = threading.Thread(target=self._fetch, name="token-keys", daemon=True)
+        thread.start()
+        return thread
+
+    def _fetch(self) -> None:
+        try:
+            self._keys = signing_keys(fetched(self._url))
+        except (OSError, ValueError) as error:
+            logger.error("The token keys at %s were not fetched, and those known stay: %s", self._url, error)  # noqa: TRY400
+        else:
+            logger.info("Fetched %s token keys from %s", len(self._keys), self._url)
+
+
+def key_set(where: str) -> KeySet:
+    """The keys at an https address, or in a file.
+
+    Raises:
+        TokenKeysUnreadable: the file has none that could be used. An address is not asked: it may answer later.
+    """
+    if where.startswith("https://"):
+        return KeysAtUrl(where)
+    try:
+        signing_keys(read_guarded(Path(where)))
+    except (OSError, ValueError) as error:
+        raise TokenKeysUnreadable(where, str(error)) from error
+    return KeysInFile(Path(where))
+
+
+def signing_keys(content: bytes) -> dict[str, PyJWK]:
+    """The keys of a JWKS that may sign tokens here, by kid; every other key is passed over.
+
+    Raises:
+        ValueError: it is no JWKS, or has none.
+    """
+    try:
+        entries = json.loads(content)["keys"]
+        found = [(entry["kid"], _key(entry)) for entry in entries if isinstance(entry.get("kid"), str)]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is no JWKS ({type(error).__name__})") from error
+    # Of two with one kid, the first: a later one cannot take its place.
+    keys = {kid: key for kid, key in reversed(found) if key is not None}
+    if not keys:
+        raise ValueError("it has no RSA key of 2048 bits and no P-256 key that may sign")
+    return keys
+
+
+def fetched(url: str, seconds: float = FETCH_SECONDS) -> bytes:
+    """What an https address answers; never from where it redirects to, and not for longer than about `seconds`.
+
+    Raises:
+        OSError: it does not answer, or not with 200, or not in time.
+        ValueError: the answer is too long.
+    """
+    handlers = (_NoRedirects, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    opener = urllib.request.build_opener(*handlers)
+    deadline = time.monotonic() + seconds
+    with opener.open(url, timeout=seconds) as response:
+        return _read_until(deadline, response)
+
+
+def _read_until(deadline: float, response: IO[bytes]) -> bytes:
+    content = bytearray()
+    while chunk := response.read1(65_536):  # type: ignore[attr-defined]
+        content += chunk
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("it came too slowly")
+    return bytes(content)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Keys come from the address that was configured, and from nowhere else."""
+
+    def redirect_request(self, *arguments: Any, **options: Any) -> None:
+        """None: the redirection stays an error."""
+
+
+def _key(entry: Mapping[str, Any]) -> PyJWK | None:
+    """A key with the one algorithm that it is for; None where it may not sign tokens here."""
+    from jwt import PyJWK
+    from jwt.exceptions import PyJWTError
+
+    kind = (entry.get("kty"), entry.get("crv"))
+    if kind == ("RSA", None):
+        algorithm, parts = "RS256", ("kty", "n", "e")
+    elif kind == ("EC", "P-256"):
+        algorithm, parts = "ES256", ("kty", "crv", "x", "y")
+    else:
+        return None
+    if entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
+        return None
+    if "verify" not in entry.get("key_ops", ["verify"]):
+        return None
+    try:
+        # Nothing but the public parts: a key that was shown by mistake is not kept.
+        key = PyJWK({part: entry[part] for part in parts}, algorithm=algorithm)
+    except (PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    return None if algorithm == "RS256" and key.key.key_size < LEAST_RSA_BITS else key
