@@ -160,7 +160,7 @@ def forget_workers(root: Path) -> None:
 
 
 def convergence(root: Path, name: str, version: int) -> Convergence:
-    """Whether every worker serves `version` of `name` at this moment."""
+    """Whether every worker serves `version` of `name` at this moment, and has the others that are wanted beside it."""
     server = read_server(root)
     if server is None:
         return Convergence(False, f"no inference server runs on {root}")
@@ -172,7 +172,8 @@ def convergence(root: Path, name: str, version: int) -> Convergence:
     failed = next((worker.errors[name] for worker in acted if name in worker.errors), None)
     if failed is not None:
         return Convergence(False, failed)
-    serving = sum(worker.versions.get(name) == version for worker in acted)
+    wanted = {*desired.models[name].versions}
+    serving = sum(worker.versions.get(name) == version and wanted <= {*worker.loaded.get(name, ())} for worker in acted)
     if serving < server.workers:
         return Convergence(False, f"{serving} of {server.workers} workers serve version {version} of {name!r}")
     return Convergence(True, f"{serving} of {server.workers} workers serve version {version} of {name!r}")
