@@ -113,9 +113,9 @@ def test_a_shadow_answers_a_copy_of_the_requests_and_its_pairs_are_kept(server, 
             return None
         found = ds.dataset(folder, format="parquet", partitioning=None).to_table().to_pandas()
         found = found[found["request_id"] == "shadowed"]
-        return found if len(found) == len(features) else None
+        return [found] if len(found) == len(features) else None
 
-    shadowed = eventually(pairs)
+    (shadowed,) = eventually(pairs)
     assert set(shadowed["version"]) == {2}
     assert set(shadowed["variant"]) == {"shadow"}
     assert list(shadowed["id"]) == [f"shadowed-{row}" for row in range(40)]
