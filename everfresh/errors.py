@@ -528,6 +528,57 @@ class EndpointRefused(ServingError):
         super().__init__(f"{url} refused the request with {status} ({code}): {message}")
 
 
+class OpenToTheNetwork(ServingError):
+    """A server that other machines would reach, and that would ask nobody who they are."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"The server would listen on {host} and ask nobody who they are. Make a key (`everfresh keys add`), set "
+            "EVERFRESH_OIDC_ISSUER, demand certificates with --tls-client-ca, or say --open if that is meant."
+        )
+
+
+class KeysUnreadable(ServingError):
+    """The file of the API keys is not what everfresh writes, or others could change it."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(f"The keys in {file} cannot be used: {why.rstrip('.')}. Mend the file, or make its keys anew.")
+
+
+class UnknownKey(ServingError):
+    """No key of that kid was ever made."""
+
+    def __init__(self, kid: str, file: Path) -> None:
+        super().__init__(f"There is no key {kid!r} in {file}. See `everfresh keys list`.")
+
+
+class TooManyKeys(ServingError):
+    """A third key for a name: rotating takes two, and a forgotten one is a risk."""
+
+    def __init__(self, name: str, kids: Sequence[str]) -> None:
+        super().__init__(
+            f"{name!r} has {' and '.join(kids)} already, and may have two keys at a time. Revoke one with "
+            f"`everfresh keys revoke {kids[0]}`, or choose another name."
+        )
+
+
+class TokenKeysUnreadable(ServingError):
+    """The keys that tokens are checked with cannot be used."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"The keys of the token issuer in {where} cannot be used: {why.rstrip('.')}. EVERFRESH_OIDC_JWKS names a "
+            "JWKS file with RSA keys of 2048 bits or P-256 keys, or an https URL of one."
+        )
+
+
+class TlsUnusable(ServingError):
+    """A certificate, key or list of a server that should speak TLS cannot be used; `remedy` is a sentence."""
+
+    def __init__(self, file: Path, why: str, remedy: str) -> None:
+        super().__init__(f"{file} {why.rstrip('.')}. {remedy}")
+
+
 class MixedVersions(ServingError):
     """One prediction whose chunks were answered by different versions, because a swap happened between them."""
 

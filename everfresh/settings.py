@@ -26,6 +26,7 @@ class Settings:
         reports: the folder of what commands write for people: `run.json`, the last check of each project, scores.
         tracking_uri: MLflow's database or server.
         artifacts: where MLflow keeps artifacts: a folder, or s3://, abfss://, wasbs://.
+        serving_keys: the file of the inference server's API keys; it need not be there.
         prefect_port: where `everfresh up` starts the Prefect server.
         mlflow_port: where `everfresh up` starts the MLflow UI.
         allowed_imports: prefixes of import paths that a spec may name, beside `sklearn.` and the project's own folder.
@@ -39,6 +40,7 @@ class Settings:
     reports: Path
     tracking_uri: str = field(repr=False)  # it may hold a password
     artifacts: str
+    serving_keys: Path
     prefect_port: int
     mlflow_port: int
     allowed_imports: tuple[str, ...]
@@ -59,13 +61,15 @@ class Settings:
         mlflow_port = _port("EVERFRESH_MLFLOW_PORT", environment, default=5000)
         if prefect_port == mlflow_port:
             raise InvalidSetting("EVERFRESH_MLFLOW_PORT", str(mlflow_port), "a port that is not Prefect's as well")
+        home = root / (environment.get("EVERFRESH_HOME") or ".everfresh")
         return cls(
             root=root,
-            home=root / (environment.get("EVERFRESH_HOME") or ".everfresh"),
+            home=home,
             projects=root / (environment.get("EVERFRESH_PROJECTS") or "projects"),
             reports=root / (environment.get("EVERFRESH_REPORTS") or "reports"),
             tracking_uri=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlruns' / 'mlflow.db'}",
             artifacts=environment.get("EVERFRESH_ARTIFACTS") or str(root / "mlruns" / "artifacts"),
+            serving_keys=root / (environment.get("EVERFRESH_SERVING_KEYS") or home / "keys.json"),
             prefect_port=prefect_port,
             mlflow_port=mlflow_port,
             allowed_imports=("sklearn.", *_prefixes(environment.get("EVERFRESH_ALLOWED_IMPORTS", ""))),
@@ -81,6 +85,7 @@ class Settings:
             "EVERFRESH_PROJECTS": str(self.projects),
             "EVERFRESH_REPORTS": str(self.reports),
             "EVERFRESH_ARTIFACTS": self.artifacts,
+            "EVERFRESH_SERVING_KEYS": str(self.serving_keys),
             "EVERFRESH_PREFECT_PORT": str(self.prefect_port),
             "EVERFRESH_MLFLOW_PORT": str(self.mlflow_port),
             "EVERFRESH_ALLOWED_IMPORTS": ",".join(prefix for prefix in self.allowed_imports if prefix != "sklearn."),

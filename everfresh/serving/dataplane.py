@@ -83,6 +83,7 @@ class DataPlane:
         waiting = _Waiting(asked, choice.variant, choice.shadow, rows, loop.create_future())
         lane.waiting.append(waiting)
         lane.rows += rows
+        self._metrics.waiting(model.name, rows)
         if not lane.is_busy:
             lane.is_busy = True
             loop.call_soon(self._turn, loop, model, lane)
@@ -106,6 +107,7 @@ class DataPlane:
     def _turn(self, loop: asyncio.AbstractEventLoop, model: LoadedModel, lane: _Lane) -> None:
         """Answer what waits: at once where the model is quick, else in a thread."""
         batch = _next_batch(lane)
+        self._metrics.waiting(model.name, -sum(one.rows for one in batch))
         if model.is_quick:
             _deliver(batch, self._answer_waiting(model, batch))
             self._go_on(loop, model, lane)
@@ -136,19 +138,21 @@ class DataPlane:
     def _answer_waiting(self, model: LoadedModel, batch: Sequence[_Waiting]) -> list[Inference | Refusal]:
         """What becomes of each question. Those whose asker has gone are not worth the model's time."""
         now = time.monotonic()
-        outcomes: list[Inference | Refusal | None] = [
-            DeadlineExceeded() if w.asked.deadline is not None and w.asked.deadline < now else None for w in batch
-        ]
+        outcomes: dict[int, Inference | Refusal] = {}
         groups: dict[tuple[object, ...], list[int]] = {}
-        for position, (waiting, outcome) in enumerate(zip(batch, outcomes, strict=True)):
-            if outcome is None:
+        for position, waiting in enumerate(batch):
+            deadline = waiting.asked.deadline
+            if deadline is not None and deadline < now:
+                self._metrics.expired(model.name)
+                outcomes[position] = DeadlineExceeded()
+            else:
                 groups.setdefault(_kind(position, waiting), []).append(position)
         for positions in groups.values():
             first = batch[positions[0]]
             answers = self._answer(model, [batch[p].asked for p in positions], first.variant, first.shadow)
             for position, answer in zip(positions, answers, strict=True):
                 outcomes[position] = answer
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [outcomes[position] for position in range(len(batch))]
 
     def _answer(
         self, model: LoadedModel, asked: Sequence[Asked], variant: Variant, shadow: LoadedModel | None
@@ -158,7 +162,6 @@ class DataPlane:
         They are read as one table; where that is refused, each is read alone, so that it is told of its own fault
         and no other suffers from it.
         """
-        started = time.perf_counter()
         try:
             counts = [_row_count(one.question.table) for one in asked]
             rows = model.reader.read(_joined([one.question.table for one in asked]))
@@ -175,7 +178,8 @@ class DataPlane:
         if shadow is not None:
             self._shadow.ask(shadow, batch)
         model.keep_recent(rows.batch)
-        self._metrics.answered(model.name, model.version, len(asked), len(answer), time.perf_counter() - started)
+        seconds = [(batch.answered_ns - one.received_ns) / 1e9 for one in asked]
+        self._metrics.answered(model.name, model.version, len(answer), seconds)
         return _parts(model, rows, answer, asked, counts)
 
 

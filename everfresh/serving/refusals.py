@@ -39,8 +39,17 @@ class NonFinite(Refusal):
 
     code = "non_finite"
 
+    def __init__(
+        self, offset: int, what: str = "NaN and Infinity are not JSON; a missing value is written as null"
+    ) -> None:
+        super().__init__(f"{what} (byte {offset}).")
+
+
+class HugeNumber(NonFinite):
+    """A number that float64 has only infinity for."""
+
     def __init__(self, offset: int) -> None:
-        super().__init__(f"NaN and Infinity are not JSON (byte {offset}); a missing value is written as null.")
+        super().__init__(offset, "A number is beyond what float64 can hold")
 
 
 class TooDeep(Refusal):
@@ -84,18 +93,6 @@ class UnsupportedContent(Refusal):
 
     def __init__(self, what: str, allowed: Sequence[str]) -> None:
         super().__init__(f"This path does not take {shortened(what)}; send {' or '.join(allowed)}.")
-
-
-class BinaryTensors(Refusal):
-    """Tensors as bytes behind the JSON: an extension of V2 that this server does not announce."""
-
-    status = 415
-    code = "binary_tensors"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
-        )
 
 
 class TooLarge(Refusal):
@@ -170,6 +167,27 @@ class UnknownVersion(Refusal):
         numbers = f"version {served[0]} is" if len(served) == 1 else f"versions {', '.join(map(str, served))} are"
         also = f" Aliases: {', '.join(aliases)}." if aliases else ""
         super().__init__(f"Version {shortened(version)} of {name!r} is not served; {numbers}.{also}")
+
+
+class NoBundle(Refusal):
+    """A version that does not lie on the server."""
+
+    status = 404
+    code = "no_bundle"
+
+    def __init__(self, name: str, version: int, there: Sequence[int]) -> None:
+        known = f"There are versions {', '.join(map(str, there))}." if there else "There is none of it."
+        super().__init__(f"Version {version} of {shortened(name)!r} does not lie on this server. {known}")
+
+
+class NotBrought(Refusal):
+    """Versions that lie on the server and cannot be served."""
+
+    status = 409
+    code = "not_brought"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{shortened(name)!r} serves what it served before: {reason.rstrip('.')}.")
 
 
 class WhichModel(Refusal):
@@ -248,6 +266,16 @@ class UnknownColumns(BadRows):
         )
 
 
+class DuplicateKey(BadRows):
+    """A key that is there twice in one object of the body: nobody knows which of its values was meant."""
+
+    code = "duplicate_key"
+
+    def __init__(self, name: str | None) -> None:
+        what = "A key" if name is None else f"The key {shortened(name)!r}"
+        super().__init__(f"{what} is there twice in one object.", field=None if name is None else shortened(name))
+
+
 class UnequalColumns(BadRows):
     """Columns of different lengths."""
 
@@ -316,3 +344,15 @@ def _shown(value: object) -> str:
 def _columns(names: Sequence[str]) -> str:
     listed = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return f"the column {listed}" if len(names) == 1 else f"the columns {listed}"
+class BinaryTensors(Refusal):
+    """Tensors as bytes behind the JSON: an extension of V2 that this server does not announce."""
+
+    status = 415
+    code = "binary_tensors"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
+        )
+
+

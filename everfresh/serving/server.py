@@ -16,6 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from everfresh.errors import PortTaken, RootTaken
+from everfresh.serving.metrics_files import forget_metrics
 from everfresh.serving.presence import (
     ORPHAN_SECONDS,
     ServerInfo,
@@ -66,6 +67,7 @@ def serve(options: ServerOptions) -> None:
     lock = claim_root(root)
     check_port(options.host, options.port, patience_s=ORPHAN_SECONDS if was_killed else 0.0)
     forget_workers(root)
+    forget_metrics(root)
     write_server(root, ServerInfo(os.getpid(), options.host, options.port, options.workers))
     server = Granian(
         "everfresh.serving",

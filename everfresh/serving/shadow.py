@@ -40,7 +40,7 @@ class Shadow:
             is_full = self._waiting_rows + rows > MOST_WAITING_ROWS
             self._waiting_rows += 0 if is_full else rows
         if is_full:
-            self._metrics.shadow_left_out(shadow.name, rows)
+            self._metrics.shadow_left_out(shadow.name, shadow.version, rows)
             return
         self._thread.submit(self._answer, shadow, served)
 
@@ -50,7 +50,6 @@ class Shadow:
 
     def _answer(self, shadow: LoadedModel, served: AnsweredBatch) -> None:
         try:
-            started = time.perf_counter()
             rows = _as_read_by(shadow, served)
             answer = shadow.scorer.score(rows.batch)
             batch = replace(
@@ -59,11 +58,10 @@ class Shadow:
             recorded = batch.recorded()
             if recorded is not None:
                 self._recorder.record(recorded)
-            seconds = time.perf_counter() - started
-            self._metrics.shadowed(shadow.name, shadow.version, len(answer), seconds)
+            self._metrics.shadowed(shadow.name, shadow.version, len(answer))
         except Exception as error:
             # A shadow is there to be found wanting: whatever it does, requests and other copies go on.
-            self._metrics.shadow_failed(shadow.name, shadow.version)
+            self._metrics.shadow_failed(shadow.name, shadow.version, served.rows.batch.rows)
             logger.error("The shadow %s v%s failed: %s", shadow.name, shadow.version, error)
         finally:
             with self._lock:

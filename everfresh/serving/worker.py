@@ -17,9 +17,11 @@ from everfresh.serving.http.api import all_routes
 from everfresh.serving.http.app import HttpApp
 from everfresh.serving.labels import LabelStore
 from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics_files import MetricsFiles
 from everfresh.serving.models import ModelTable
 from everfresh.serving.presence import ORPHAN_SECONDS
 from everfresh.serving.recorder import Recorder
+from everfresh.serving.repository import Repository
 from everfresh.serving.state import inference_root
 from everfresh.serving.watcher import StateWatcher
 
@@ -36,13 +38,14 @@ class Worker:
     def __init__(self, root: Path, server_pid: int) -> None:
         metrics = Metrics()
         models = ModelTable()
+        self._metrics_files = MetricsFiles(root, metrics)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
         self._recorder = Recorder(inference_root(root), metrics)
         self._watcher = StateWatcher(root, models, metrics)
         self._orphan_watch = threading.Thread(target=_end_with, args=(server_pid,), name="orphan-watch", daemon=True)
         self._plane = DataPlane(models, self._recorder, metrics, self._threads)
         store = LabelStore(inference_root(root), metrics)
-        routes = all_routes(models, lambda: self._watcher.is_ready, store, metrics)
+        routes = all_routes(models, Repository(root), lambda: self._watcher.is_ready, store, self._metrics_files)
         self._app = HttpApp(self._plane, routes, metrics, self._threads)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,15 +55,18 @@ class Worker:
         """
         self._orphan_watch.start()
         self._recorder.start()
+        self._metrics_files.start()
         self._watcher.start()
         self._watcher.wait_for_first(FIRST_LOAD_SECONDS)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """After the last request: write the rest of the log."""
         self._watcher.stop()
+        self._app.close()
         self._threads.shutdown()
         self._plane.close()
         self._recorder.stop()
+        self._metrics_files.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""

@@ -147,6 +147,7 @@ def test_a_question_whose_asker_has_gone_is_not_computed(quick, plain):
     assert isinstance(outcomes[0], DeadlineExceeded)
     assert outcomes[1].rows == 1
     assert quick.batches == [1]
+    assert quick.metrics.snapshot().values["everfresh_expired_total"] == {(("model", "flights"),): 1}
 
 
 def test_more_rows_than_may_wait_are_turned_away_and_counted(slow, plain, monkeypatch):
@@ -154,7 +155,9 @@ def test_more_rows_than_may_wait_are_turned_away_and_counted(slow, plain, monkey
     outcomes = slow.ask_all(*(slow.asked(row(plain, number)) for number in range(15)))
     assert [type(outcome) for outcome in outcomes[10:]] == [Overloaded] * 5
     assert [outcome.rows for outcome in outcomes[:10]] == [1] * 10
-    assert 'everfresh_shed_total{model="neighbours"} 5' in slow.metrics.text({})
+    counted = slow.metrics.snapshot().values
+    assert counted["everfresh_shed_total"] == {(("model", "neighbours"),): 5}
+    assert counted["everfresh_waiting_rows"] == {(("model", "neighbours"),): 0}
     assert slow.ask_all(slow.asked(row(plain, 0)))[0].rows == 1
 
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import everfresh.serving.worker
 from everfresh.serving.dataplane import DataPlane
+from everfresh.serving.exposition import exposition
 from everfresh.serving.http import invocations, v2
 from everfresh.serving.http.messages import Request
 from everfresh.serving.inference import Asked, Choice
@@ -38,7 +39,7 @@ for codec, content in ((v2.CODEC, tensors), (invocations.CODEC, {"inputs": colum
     answers.append(codec.write(plane.answer_now(Choice(model), Asked(question, "r", time.time_ns()))))
 recorder.flush()
 modules = sorted({name.split(".")[0] for name in sys.modules})
-print(json.dumps([[answer.status for answer in answers], metrics.text({}), modules]))
+print(json.dumps([[answer.status for answer in answers], exposition(metrics.snapshot()), modules]))
 """
 
 

@@ -63,7 +63,7 @@ class WatchedFile(Generic[Content]):
         try:
             self.content = self._read(read_guarded(self._file))
         except (OSError, ValueError) as error:
-            logger.error("%s cannot be read, and what it said before stays: %s", self._file, error)  # noqa: TRY400
+            logger.error("%s cannot be read, and what it said before stays: %s", self._file, error)
             return
         logger.info("Read %s", self._file)
 

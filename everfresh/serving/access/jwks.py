@@ -33,6 +33,9 @@ FETCH_EVERY_S = 60.0
 RENEW_AFTER_S = 600.0
 MOST_BYTES = 1024 * 1024
 
+# By what a key is (type, curve): the one algorithm that it is used with, and its public parts.
+_USED = {("RSA", None): ("RS256", ("kty", "n", "e")), ("EC", "P-256"): ("ES256", ("kty", "crv", "x", "y"))}
+
 
 class KeySet(Protocol):
     """Finds the key that a token names. It never waits."""
@@ -100,7 +103,7 @@ class KeysAtUrl:
         try:
             self._keys = signing_keys(fetched(self._url))
         except (OSError, ValueError) as error:
-            logger.error("The token keys at %s were not fetched, and those known stay: %s", self._url, error)  # noqa: TRY400
+            logger.error("The token keys at %s were not fetched, and those known stay: %s", self._url, error)
         else:
             logger.info("Fetched %s token keys from %s", len(self._keys), self._url)
 
@@ -176,12 +179,9 @@ def _key(entry: Mapping[str, Any]) -> PyJWK | None:
     from jwt.exceptions import PyJWTError
 
     kind = (entry.get("kty"), entry.get("crv"))
-    if kind == ("RSA", None):
-        algorithm, parts = "RS256", ("kty", "n", "e")
-    elif kind == ("EC", "P-256"):
-        algorithm, parts = "ES256", ("kty", "crv", "x", "y")
-    else:
+    if kind not in _USED:
         return None
+    algorithm, parts = _USED[kind]
     if entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
         return None
     if "verify" not in entry.get("key_ops", ["verify"]):

@@ -1,8 +1,8 @@
 """API keys: what a file of them says, and how one is made and revoked.
 
-A key is `kid.secret`. The secret has 256 random bits, so one round of SHA-256 hides it, and only that is stored: whoever
-reads the file can use none of the keys. A name has at most two keys that are valid at a time, so that a new one can be
-given out before the old one is revoked. What was revoked or has expired stays in the file, for whoever reviews it.
+A key is `kid.secret`. The secret has 256 random bits, so one round of SHA-256 hides it, and only that is stored:
+whoever reads the file can use none of the keys. A name has at most two keys that are valid at a time, so that a new one
+can be given out before the old one is revoked. What was revoked or has expired stays in the file, for reviews.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class NewKey:
     """A key that was just made; `presented` is what its holder sends, and is kept nowhere."""
 
     key: Key
-    presented: str
+    presented: str = field(repr=False)
 
 
 def read_keys(file: Path) -> tuple[Key, ...]:
@@ -106,21 +106,26 @@ def add_key(file: Path, name: str, roles: Sequence[Role], *, now: datetime, last
         TooManyKeys: the name has two valid keys already.
         KeysUnreadable: the file is not what it should be.
     """
-    with _locked(file):
-        keys = read_keys(file)
-        valid = [key.kid for key in keys if key.name == name and key.state(now) == "valid"]
-        if len(valid) >= MOST_LIVE:
-            raise TooManyKeys(name, valid)
-        secret = secrets.token_urlsafe(32)
-        key = Key(
-            kid=f"ef_{secrets.token_hex(4)}",
-            name=name,
-            roles=frozenset(roles),
-            sha256=hashlib.sha256(secret.encode()).hexdigest(),
-            created=now,
-            expires=now + lasts if lasts else None,
-        )
-        _write(file, (*keys, key))
+    with locked(file):
+        return add_to(file, name, roles, now=now, lasts=lasts)
+
+
+def add_to(file: Path, name: str, roles: Sequence[Role], *, now: datetime, lasts: timedelta | None = None) -> NewKey:
+    """The same, for whoever holds the lock of the file."""
+    keys = read_keys(file)
+    valid = [key.kid for key in keys if key.name == name and key.state(now) == "valid"]
+    if len(valid) >= MOST_LIVE:
+        raise TooManyKeys(name, valid)
+    secret = secrets.token_urlsafe(32)
+    key = Key(
+        kid=f"ef_{secrets.token_hex(4)}",
+        name=name,
+        roles=frozenset(roles),
+        sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        created=now,
+        expires=now + lasts if lasts else None,
+    )
+    write_keys(file, (*keys, key))
     return NewKey(key, f"{key.kid}.{secret}")
 
 
@@ -131,13 +136,13 @@ def revoke_key(file: Path, kid: str, *, now: datetime) -> Key:
         UnknownKey: there is no such key.
         KeysUnreadable: the file is not what it should be.
     """
-    with _locked(file):
+    with locked(file):
         keys = {key.kid: key for key in read_keys(file)}
         if kid not in keys:
             raise UnknownKey(kid, file)
         if keys[kid].revoked is None:
             keys[kid] = replace(keys[kid], revoked=now)
-            _write(file, tuple(keys.values()))
+            write_keys(file, tuple(keys.values()))
     return keys[kid]
 
 
@@ -170,11 +175,10 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _write(file: Path, keys: Sequence[Key]) -> None:
+def write_keys(file: Path, keys: Sequence[Key]) -> None:
     """Replace the file in one step; from its first byte on, nobody but the owner can read it."""
     text = json.dumps({"keys": [key.to_json() for key in keys]}, indent=2) + "\n"
-    target = file.resolve()  # a link stays one
-    write_private(target, text)
+    write_private(file.resolve(), text)  # a link stays one
 
 
 def write_private(file: Path, text: str) -> None:
@@ -191,9 +195,13 @@ def write_private(file: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """One writer at a time: of two that read the same keys, the later would undo the earlier one's revocation."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.with_name(f".{file.name}.lock").open("w")
+    except OSError as error:
+        raise KeysUnreadable(file, f"its folder cannot be written ({error.strerror})") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -163,7 +163,7 @@ class AccessPolicy:
     def _holder(self, authorization: str) -> Principal | None:
         """Whose key or token it is: a key has one dot, a token two."""
         scheme, _, presented = authorization.partition(" ")
-        if scheme.lower() != "bearer" or len(presented) > MOST_CREDENTIAL:
+        if scheme.lower() != "bearer" or len(presented) > MOST_CREDENTIAL or not presented.isascii():
             return None
         if presented.count(".") == 1:
             return self._ring.holder(presented)

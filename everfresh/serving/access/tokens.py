@@ -1,8 +1,8 @@
 """Bearer tokens of an OpenID Connect issuer: who sent one, and what the issuer says that they may do.
 
-A token is good where it was signed with RS256 or ES256 by a key of the issuer, names this issuer and this audience, says
-who it is for, and is valid now. Its roles are words in one of its claims: `everfresh:predict`, `everfresh:read` and
-`everfresh:admin`. The prefix is there because in many organisations `admin` alone is somebody else's administrator.
+A token is good where it was signed with RS256 or ES256 by a key of the issuer, names this issuer and this audience, and
+is valid now. Its roles are words in one of its claims: `everfresh:predict`, `everfresh:read` and `everfresh:admin`. The
+prefix is there because in many organisations `admin` alone is somebody else's administrator.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from everfresh.errors import InvalidSetting, MissingExtra
 from everfresh.serving.access.jwks import KeySet, key_set
 from everfresh.serving.access.roles import Principal, Role, all_of
+from everfresh.serving.refusals import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def oidc_options(environment: Mapping[str, str]) -> OidcOptions | None:
 
 
 class TokenVerifier:
-    """Tells whose a token is. A good one is remembered for a minute, by its hash, and never for longer than it is valid.
+    """Tells whose a token is. A good one is remembered by its hash, for a minute at most and never past its end.
 
     Args:
         options: whose tokens are accepted.
@@ -81,9 +82,7 @@ class TokenVerifier:
         TokenKeysUnreadable: the file of the issuer's keys has none.
     """
 
-    def __init__(
-        self, options: OidcOptions, keys: KeySet | None = None, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, options: OidcOptions, keys: KeySet | None = None, now: Callable[[], float] = time.time) -> None:
         if find_spec("jwt") is None or find_spec("cryptography") is None:
             raise MissingExtra("Checking tokens", extra="oidc")
         self._options = options
@@ -106,7 +105,7 @@ class TokenVerifier:
         if claims is None:
             self._remembered.pop(digest, None)
             return None
-        holder = Principal(claims["sub"], roles_of(claims, self._options.claim))
+        holder = Principal(shortened(claims["sub"]), roles_of(claims, self._options.claim))
         self._remember(digest, min(claims["exp"], now + REMEMBERED_S), holder)
         return holder
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
-from everfresh.serving.http import health, invocations, labels, v2
+from everfresh.serving.exposition import CONTENT_TYPE, exposition
+from everfresh.serving.gauges import gauges_of
+from everfresh.serving.http import admin, health, invocations, labels, v2
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.http.routes import Route
 from everfresh.serving.labels import LabelStore
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics_files import MetricsFiles
 from everfresh.serving.models import ModelTable
+from everfresh.serving.repository import Repository
 
 
-def all_routes(models: ModelTable, is_ready: Callable[[], bool], store: LabelStore, metrics: Metrics) -> list[Route]:
+def all_routes(
+    models: ModelTable, repository: Repository, is_ready: Callable[[], bool], store: LabelStore, metrics: MetricsFiles
+) -> list[Route]:
     """What the server answers, and what whoever asks must be allowed to do."""
 
     def read_metrics(request: Request, names: Mapping[str, str]) -> Response:
-        text = metrics.text(models.versions())
-        return Response(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
+        text = exposition(metrics.of_all_workers(), gauges_of(models, datetime.now(UTC)))
+        return Response(200, text.encode(), CONTENT_TYPE)
 
     return [
         *v2.routes(models, is_ready),
         *labels.routes(models, store),
         *invocations.routes(is_ready),
         *health.routes(is_ready),
-        Route("GET", "/metrics", "read", read_metrics),
+        *admin.routes(repository, models),
+        Route("GET", "/metrics", "read", read_metrics, blocks=True),
     ]

@@ -36,6 +36,7 @@ BODY_SECONDS = 30.0
 # Larger bodies are decoded and answered in a thread, so that small ones do not wait behind them.
 INLINE_BYTES = 32 * 1024
 MOST_WAITING = 128
+ASIDE_THREADS = 2
 TIMEOUT_HEADERS = ("x-request-timeout-ms", "x-envoy-expected-rq-timeout-ms")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -51,7 +52,13 @@ class HttpApp:
         self._router = Router(routes)
         self._metrics = metrics
         self._threads = threads
+        # Handlers that wait for a disk or for other workers: large bodies are not to wait behind them.
+        self._aside = ThreadPoolExecutor(ASIDE_THREADS, thread_name_prefix="aside")
         self._waiting = 0
+
+    def close(self) -> None:
+        """Let what runs in threads end."""
+        self._aside.shutdown()
 
     async def handle(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
@@ -59,6 +66,7 @@ class HttpApp:
             protocol.close(403)
             return
         request_id = _request_id(scope.headers)
+        self._metrics.in_flight(1)
         try:
             response = await self._respond(scope, protocol, request_id)
         except ProtocolClosed:
@@ -68,6 +76,8 @@ class HttpApp:
         except Exception:
             logger.exception("Request %s failed", request_id)
             response = refusal_response(_internal_error(), request_id)
+        finally:
+            self._metrics.in_flight(-1)
         self._metrics.responded(response.status)
         headers = [("content-type", response.content_type), ("x-request-id", request_id), *response.headers.items()]
         protocol.response_bytes(response.status, headers, response.body if scope.method != "HEAD" else b"")
@@ -77,19 +87,21 @@ class HttpApp:
         # HEAD is GET without the body, everywhere; load balancers ask so.
         match = self._router.find("GET" if scope.method == "HEAD" else scope.method, scope.path)
         route = match.route
-        body = await _body(scope.headers, protocol) if route.method == "POST" else b""
+        body = await _body(scope.headers, protocol) if route.method in ("POST", "PUT") else b""
         request = Request(scope.method, scope.path, scope.headers, body, request_id)
         if isinstance(route.answer, Codec):
             return await self._infer(route.answer, request, match.names, received_ns)
         if route.blocks or len(body) > INLINE_BYTES:
-            return await self._in_thread(route.answer, request, match.names)
+            return await self._in_thread(self._aside, route.answer, request, match.names)
         return route.answer(request, match.names)
 
     async def _infer(self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int) -> Response:
         choice = self._choose(request, names)
         timeout_s = _timeout_s(request.headers)
         if len(request.body) > INLINE_BYTES:
-            response = await self._in_thread(self._answer_alone, codec, request, choice, received_ns, timeout_s)
+            response = await self._in_thread(
+                self._threads, self._answer_alone, codec, request, choice, received_ns, timeout_s
+            )
         else:
             asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
             response = codec.write(await self._plane.infer(choice, asked))
@@ -109,12 +121,12 @@ class HttpApp:
         version = names.get("version") or headers.get("x-model-version")
         return models.served(name).choose(version, headers.get("x-routing-key"))
 
-    async def _in_thread(self, work: Callable[..., Response], *arguments: Any) -> Response:
+    async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[..., Response], *arguments: Any) -> Response:
         if self._waiting >= MOST_WAITING:
             raise Overloaded
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
         finally:
             self._waiting -= 1
 
