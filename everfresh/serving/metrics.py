@@ -33,6 +33,7 @@ SHED = Family("everfresh_shed_total", "counter", "Requests turned away because t
 EXPIRED = Family("everfresh_expired_total", "counter", "Requests whose own time limit was over before their turn")
 SHADOW = Family("everfresh_shadow_rows_total", "counter", "Rows copied to shadow versions")
 RESPONSES = Family("everfresh_responses_total", "counter", "HTTP responses")
+CALLS = Family("everfresh_calls_total", "counter", "Calls of gRPC")
 LABELS = Family("everfresh_labels_total", "counter", "Labels that came back")
 LOG = Family("everfresh_log_rows_total", "counter", "Rows of the inference log")
 LOAD_FAILURES = Family("everfresh_load_failures_total", "counter", "Versions that could not be loaded")
@@ -40,8 +41,8 @@ IN_FLIGHT = Family("everfresh_requests_in_flight", "gauge", "Requests that are b
 WAITING_ROWS = Family("everfresh_waiting_rows", "gauge", "Rows that wait for a model's turn")
 
 FAMILIES = (
-    INFERENCES, ROWS, SECONDS, BATCH_ROWS, REFUSALS, SHED, EXPIRED, SHADOW, RESPONSES, LABELS, LOG, LOAD_FAILURES,
-    IN_FLIGHT, WAITING_ROWS,
+    INFERENCES, ROWS, SECONDS, BATCH_ROWS, REFUSALS, SHED, EXPIRED, SHADOW, RESPONSES, CALLS, LABELS, LOG,
+    LOAD_FAILURES, IN_FLIGHT, WAITING_ROWS,
 )  # fmt: skip
 
 
@@ -150,6 +151,10 @@ class Metrics:
         """Count an HTTP response."""
         with self._lock:
             self._add(RESPONSES, (("status", str(status)),), 1)
+
+    def called(self, status: str) -> None:
+        """Count a call of gRPC that was answered."""
+        self._count(CALLS, 1, status=status)
 
     def labelled(self, model: str, labels: int) -> None:
         """Count labels that came back."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from everfresh.errors import AnswerDiffers, BundleDamaged
 from everfresh.packaging.batch import Batch
-from everfresh.packaging.bundle import open_bundle
+from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.packaging.golden import read_golden
 from everfresh.packaging.manifest import Manifest
 from everfresh.packaging.scorer import Scorer, open_scorer
@@ -18,6 +18,7 @@ from everfresh.serving.decoding import RowReader
 from everfresh.serving.desired import DesiredModel
 from everfresh.serving.inference import Choice
 from everfresh.serving.refusals import NotReady, UnknownModel, UnknownVersion, WhichModel
+from everfresh.serving.residency import LeavingScorer, Residency
 from everfresh.serving.traffic import Split
 
 GOLDEN_TOLERANCE = 1e-9
@@ -44,7 +45,8 @@ class LoadedModel:
     @property
     def is_quick(self) -> bool:
         """Whether a few rows are answered faster than a thread is woken up."""
-        return self.scorer.path == "onnx"
+        has_left = isinstance(self.scorer, LeavingScorer) and not self.scorer.is_resident
+        return self.scorer.path == "onnx" and not has_left
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,14 @@ class ModelTable:
         return names[0]
 
 
-def load_model(directory: Path, name: str, version: int, *, before: LoadedModel | None = None) -> LoadedModel:
+def load_model(
+    directory: Path,
+    name: str,
+    version: int,
+    *,
+    before: LoadedModel | None = None,
+    residency: Residency | None = None,
+) -> LoadedModel:
     """A version that was verified, loaded, asked its golden rows, and warmed with what `before` was asked last.
 
     Raises:
@@ -191,7 +200,7 @@ def load_model(directory: Path, name: str, version: int, *, before: LoadedModel 
     if (manifest.name, manifest.version) != (name, version):
         said = f"says {manifest.name!r} version {manifest.version}, where {name!r} version {version} should be"
         raise BundleDamaged(directory, "bundle.json", said)
-    scorer = open_scorer(bundle)
+    scorer = _scorer(bundle, residency)
     golden = read_golden(bundle)
     difference = golden.difference(scorer.score(golden.batch))
     if difference > GOLDEN_TOLERANCE:
@@ -200,3 +209,12 @@ def load_model(directory: Path, name: str, version: int, *, before: LoadedModel 
         for batch in list(before.recent):
             scorer.score(batch)
     return LoadedModel(name, version, manifest, scorer, RowReader(manifest))
+
+
+def _scorer(bundle: Bundle, residency: Residency | None) -> Scorer:
+    if residency is None:
+        return open_scorer(bundle)
+    manifest = bundle.manifest
+    weight = sum(file.stat().st_size for file in bundle.directory.iterdir())
+    name = f"{manifest.name} v{manifest.version}"
+    return residency.hold(name, manifest.path, weight, lambda: open_scorer(bundle))

@@ -355,4 +355,3 @@ class BinaryTensors(Refusal):
             "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
         )
 
-

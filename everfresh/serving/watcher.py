@@ -13,6 +13,7 @@ from everfresh.errors import EverfreshError, StateUnreadable
 from everfresh.serving.desired import DesiredModel
 from everfresh.serving.metrics import Metrics
 from everfresh.serving.models import LoadedModel, ModelTable, ServedModel, load_model
+from everfresh.serving.residency import Residency
 from everfresh.serving.state import (
     DesiredState,
     WorkerReport,
@@ -36,10 +37,11 @@ class StateWatcher:
     A version that cannot be loaded is tried again every few seconds while it is desired; what serves goes on serving.
     """
 
-    def __init__(self, root: Path, models: ModelTable, metrics: Metrics) -> None:
+    def __init__(self, root: Path, models: ModelTable, metrics: Metrics, residency: Residency | None = None) -> None:
         self._root = root
         self._models = models
         self._metrics = metrics
+        self._residency = residency
         self._stopping = threading.Event()
         self._has_looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="desired-state", daemon=True)
@@ -135,7 +137,8 @@ class StateWatcher:
         """The version, or the sentence that says why it cannot be loaded."""
         started = time.perf_counter()
         try:
-            model = load_model(bundle_directory(self._root, name, version), name, version, before=before)
+            directory = bundle_directory(self._root, name, version)
+            model = load_model(directory, name, version, before=before, residency=self._residency)
         except Exception as error:
             # A bundle may fail in ways that nobody listed; none of them may stop what serves.
             sentence = str(error) if isinstance(error, EverfreshError) else f"{type(error).__name__}: {error}"

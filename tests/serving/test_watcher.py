@@ -88,8 +88,8 @@ def test_a_swap_fails_no_request_and_every_answer_is_its_versions(serve, root, p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_fifty_swaps_under_load_fail_no_request(serve, root, plain, v1, v2, features, workers):
-    swap_while_asked(serve(root, workers=workers), plain, v1, v2, features, swaps=50)
+def test_two_hundred_swaps_under_load_fail_no_request(serve, root, plain, v1, v2, features, workers):
+    swap_while_asked(serve(root, workers=workers), plain, v1, v2, features, swaps=200)
 
 
 def flip_a_byte(file):
