@@ -2,7 +2,8 @@
 
 Questions to a model that wait at the same time are answered together, for a model and a log take little longer
 for sixty rows than for one. Nothing is ever held back for that: a compiled plan answers on the event loop, at the next
-turn, whatever came in this turn; a slow pipeline answers in a thread, and what comes meanwhile is its next batch.
+turn, whatever came in this turn; a slow pipeline answers in a thread, and what comes meanwhile is its next batch. A
+lone question is answered at once.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
 from everfresh.packaging.batch import Answer
 from everfresh.serving.decoding import MOST_ROWS, Rows
 from everfresh.serving.inference import AnsweredBatch, Asked, Choice, Inference, Table, Variant
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics import Labels, Metrics
 from everfresh.serving.models import LoadedModel, ModelTable
 from everfresh.serving.recorder import Recorder
 from everfresh.serving.refusals import DeadlineExceeded, ModelFailed, Overloaded, Refusal
@@ -29,7 +31,10 @@ from everfresh.serving.shadow import Shadow
 
 logger = logging.getLogger(__name__)
 
+_PLAIN = frozenset({list, tuple})
+
 MOST_BATCH_ROWS = 256
+MOST_TURNS = 3
 MOST_WAITING_ROWS = 4 * MOST_ROWS
 
 
@@ -60,6 +65,8 @@ class DataPlane:
         self._metrics = metrics
         self._threads = threads
         self._lanes: dict[LoadedModel, _Lane] = {}
+        # How many questions are on their way here: a transport counts them while their bodies arrive.
+        self.coming = 0
         self._shadow = Shadow(recorder, metrics)
 
     async def infer(self, choice: Choice, asked: Asked) -> Inference:
@@ -72,10 +79,12 @@ class DataPlane:
             ModelFailed: the model raised, or answered something that is no answer.
         """
         model = choice.model
-        rows = len(next(iter(asked.question.table.values()), ()))
         lane = self._lanes.get(model)
         if lane is None:
+            if not self.coming and model.is_quick:
+                return self.answer_now(choice, asked)
             lane = self._lanes[model] = _Lane()
+        rows = _row_count(asked.question.table)
         if lane.rows + rows > MOST_WAITING_ROWS:
             self._metrics.shed(model.name)
             raise Overloaded
@@ -83,11 +92,18 @@ class DataPlane:
         waiting = _Waiting(asked, choice.variant, choice.shadow, rows, loop.create_future())
         lane.waiting.append(waiting)
         lane.rows += rows
-        self._metrics.waiting(model.name, rows)
         if not lane.is_busy:
             lane.is_busy = True
-            loop.call_soon(self._turn, loop, model, lane)
+            loop.call_soon(self._turn, loop, model, lane, MOST_TURNS)
         return await waiting.answered
+
+    def waiting_rows(self) -> dict[Labels, float]:
+        """How many rows wait for each model."""
+        rows: dict[Labels, float] = {(("model", name),): 0.0 for name in self.models.current}
+        for model, lane in list(self._lanes.items()):
+            labels = (("model", model.name),)
+            rows[labels] = rows.get(labels, 0.0) + lane.rows
+        return rows
 
     def close(self) -> None:
         """Let the shadows end."""
@@ -104,10 +120,15 @@ class DataPlane:
             raise answered
         return answered
 
-    def _turn(self, loop: asyncio.AbstractEventLoop, model: LoadedModel, lane: _Lane) -> None:
-        """Answer what waits: at once where the model is quick, else in a thread."""
+    def _turn(self, loop: asyncio.AbstractEventLoop, model: LoadedModel, lane: _Lane, turns: int) -> None:
+        """Answer what waits: here where the model is quick, else in a thread.
+
+        As long as bodies are arriving, the loop may turn a few times first: they are there within microseconds.
+        """
+        if turns and self.coming and lane.rows < MOST_BATCH_ROWS:
+            loop.call_soon(self._turn, loop, model, lane, turns - 1)
+            return
         batch = _next_batch(lane)
-        self._metrics.waiting(model.name, -sum(one.rows for one in batch))
         if model.is_quick:
             _deliver(batch, self._answer_waiting(model, batch))
             self._go_on(loop, model, lane)
@@ -129,7 +150,7 @@ class DataPlane:
 
     def _go_on(self, loop: asyncio.AbstractEventLoop, model: LoadedModel, lane: _Lane) -> None:
         if lane.waiting:
-            loop.call_soon(self._turn, loop, model, lane)
+            loop.call_soon(self._turn, loop, model, lane, 0)
         else:
             lane.is_busy = False
             # Or a version that was swapped out would never be let go.
@@ -207,7 +228,7 @@ def _deliver(batch: Sequence[_Waiting], outcomes: Sequence[Inference | Refusal])
 def _kind(position: int, waiting: _Waiting) -> tuple[object, ...]:
     """What questions must have in common to be read as one table; one of typed arrays stands alone."""
     table = waiting.asked.question.table
-    if not all(type(values) in (list, tuple) for values in table.values()):
+    if not set(map(type, table.values())) <= _PLAIN:
         return (position,)
     return (*table, waiting.variant, waiting.shadow)
 
@@ -221,9 +242,9 @@ def _joined(tables: Sequence[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     for table in tables:
-        if len({len(values) for values in table.values()}) > 1:
+        if len(set(map(len, table.values()))) > 1:
             raise Refusal("The columns differ in length.")  # seen by nobody: each is read alone now
-    return {name: list(chain.from_iterable(table[name] for table in tables)) for name in tables[0]}
+    return {name: list(chain.from_iterable(map(itemgetter(name), tables))) for name in tables[0]}
 
 
 def _score(model: LoadedModel, rows: Rows) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,13 +36,14 @@ RESPONSES = Family("everfresh_responses_total", "counter", "HTTP responses")
 CALLS = Family("everfresh_calls_total", "counter", "Calls of gRPC")
 LABELS = Family("everfresh_labels_total", "counter", "Labels that came back")
 LOG = Family("everfresh_log_rows_total", "counter", "Rows of the inference log")
+LOG_FILES = Family("everfresh_log_files_total", "counter", "Files of the inference log on their way to S3 or Azure")
 LOAD_FAILURES = Family("everfresh_load_failures_total", "counter", "Versions that could not be loaded")
 IN_FLIGHT = Family("everfresh_requests_in_flight", "gauge", "Requests that are being answered")
 WAITING_ROWS = Family("everfresh_waiting_rows", "gauge", "Rows that wait for a model's turn")
 
 FAMILIES = (
     INFERENCES, ROWS, SECONDS, BATCH_ROWS, REFUSALS, SHED, EXPIRED, SHADOW, RESPONSES, CALLS, LABELS, LOG,
-    LOAD_FAILURES, IN_FLIGHT, WAITING_ROWS,
+    LOG_FILES, LOAD_FAILURES, IN_FLIGHT, WAITING_ROWS,
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = Snapshot()
+        self._gauges: list[tuple[Family, Callable[[], Mapping[Labels, float]]]] = []
         self._count(LOG, 0, outcome="written")
         self._count(LOG, 0, outcome="dropped")
 
@@ -103,6 +105,8 @@ class Metrics:
         copy = Snapshot()
         with self._lock:
             copy.add(self._now)
+        for gauge, look in self._gauges:
+            copy.add(Snapshot({gauge.name: dict(look())}))
         return copy
 
     def answered(self, model: str, version: int, rows: int, seconds: Sequence[float]) -> None:
@@ -126,14 +130,12 @@ class Metrics:
         """Count a request whose asker had gone before its turn."""
         self._count(EXPIRED, 1, model=model)
 
-    def waiting(self, model: str, rows: int) -> None:
-        """Count rows that begin to wait for a model, or with a negative number end to."""
-        self._count(WAITING_ROWS, rows, model=model)
+    def look_at(self, gauge: Family, look: Callable[[], Mapping[Labels, float]]) -> None:
+        """Have a gauge looked up whenever somebody asks, by a function that is cheap and safe on any thread.
 
-    def in_flight(self, requests: int) -> None:
-        """Count requests that begin to be answered, or with a negative number end to be."""
-        with self._lock:
-            self._add(IN_FLIGHT, (), requests)
+        What several functions say of one gauge is added up.
+        """
+        self._gauges.append((gauge, look))
 
     def shadowed(self, model: str, version: int, rows: int) -> None:
         """Count rows that a shadow version answered."""
@@ -167,6 +169,14 @@ class Metrics:
     def log_dropped(self, rows: int) -> None:
         """Count rows that the inference log lost."""
         self._count(LOG, rows, outcome="dropped")
+
+    def log_sampled_out(self, rows: int) -> None:
+        """Count rows that the inference log leaves out because its policy samples."""
+        self._count(LOG, rows, outcome="sampled_out")
+
+    def log_file_shipped(self, outcome: str, files: int = 1) -> None:
+        """Count files that were `shipped` to where the log goes, or rounds of shipping that `failed`."""
+        self._count(LOG_FILES, files, outcome=outcome)
 
     def load_failed(self, model: str) -> None:
         """Count a version that could not be loaded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -36,6 +37,11 @@ class LoadedModel:
     scorer: Scorer
     reader: RowReader
     recent: deque[Batch] = field(default_factory=lambda: deque(maxlen=RECENT_BATCHES))
+
+    @cached_property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """What the headers of an answer say about it."""
+        return (("x-model", self.name), ("x-model-version", str(self.version)))
 
     def keep_recent(self, batch: Batch) -> None:
         """Remember rows that were asked just now: the next version is warmed with them."""

@@ -354,4 +354,3 @@ class BinaryTensors(Refusal):
         super().__init__(
             "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
         )
-

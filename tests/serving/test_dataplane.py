@@ -46,10 +46,11 @@ class Plane:
         return Asked(Question(table), request_id, time.time_ns(), **options)
 
     def ask_all(self, *asked):
-        """What becomes of questions that come at once."""
+        """What becomes of questions that come at once, while another one is on its way."""
 
         async def run():
             choice = Choice(self.model)
+            self.plane.coming = 1
             return await asyncio.gather(*(self.plane.infer(choice, one) for one in asked), return_exceptions=True)
 
         return asyncio.run(run())
@@ -81,8 +82,11 @@ def test_questions_of_one_moment_are_one_batch_and_each_gets_its_own_answer(quic
     assert [list(answer.ids) for answer in answers] == [[f"r{number}-0"] for number in range(40)]
 
 
-def test_a_lone_question_is_a_batch_of_its_own(quick, plain):
-    quick.ask_all(quick.asked(row(plain, 0)))
+def test_a_lone_question_is_answered_before_the_loop_turns(quick, plain):
+    asking = quick.plane.infer(Choice(quick.model), quick.asked(row(plain, 0)))
+    with pytest.raises(StopIteration) as done:
+        asking.send(None)
+    assert done.value.value.rows == 1, "it was held back"
     assert quick.batches == [1]
 
 
@@ -157,7 +161,7 @@ def test_more_rows_than_may_wait_are_turned_away_and_counted(slow, plain, monkey
     assert [outcome.rows for outcome in outcomes[:10]] == [1] * 10
     counted = slow.metrics.snapshot().values
     assert counted["everfresh_shed_total"] == {(("model", "neighbours"),): 5}
-    assert counted["everfresh_waiting_rows"] == {(("model", "neighbours"),): 0}
+    assert slow.plane.waiting_rows() == {}
     assert slow.ask_all(slow.asked(row(plain, 0)))[0].rows == 1
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from everfresh.errors import TokenKeysUnreadable
 from everfresh.serving.access.files import WatchedFile, read_guarded
@@ -25,13 +23,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEAST_RSA_BITS = 2048
-FETCH_SECONDS = 5.0
 WAIT_SECONDS = 2.0
 # An unknown key is looked for at most so often, whoever sends how many tokens that name one.
 FETCH_EVERY_S = 60.0
 # Issuers show a new key before they use it: with this, it is mostly known when the first token comes.
 RENEW_AFTER_S = 600.0
-MOST_BYTES = 1024 * 1024
 
 # By what a key is (type, curve): the one algorithm that it is used with, and its public parts.
 _USED = {("RSA", None): ("RS256", ("kty", "n", "e")), ("EC", "P-256"): ("ES256", ("kty", "crv", "x", "y"))}
@@ -100,6 +96,9 @@ class KeysAtUrl:
         return thread
 
     def _fetch(self) -> None:
+        # Imported here: most servers ask nobody for keys, and it is not small.
+        from everfresh.serving.access.fetching import fetched
+
         try:
             self._keys = signing_keys(fetched(self._url))
         except (OSError, ValueError) as error:
@@ -139,38 +138,6 @@ def signing_keys(content: bytes) -> dict[str, PyJWK]:
     if not keys:
         raise ValueError("it has no RSA key of 2048 bits and no P-256 key that may sign")
     return keys
-
-
-def fetched(url: str, seconds: float = FETCH_SECONDS) -> bytes:
-    """What an https address answers; never from where it redirects to, and not for longer than about `seconds`.
-
-    Raises:
-        OSError: it does not answer, or not with 200, or not in time.
-        ValueError: the answer is too long.
-    """
-    handlers = (_NoRedirects, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
-    opener = urllib.request.build_opener(*handlers)
-    deadline = time.monotonic() + seconds
-    with opener.open(url, timeout=seconds) as response:
-        return _read_until(deadline, response)
-
-
-def _read_until(deadline: float, response: IO[bytes]) -> bytes:
-    content = bytearray()
-    while chunk := response.read1(65_536):  # type: ignore[attr-defined]
-        content += chunk
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError("it came too slowly")
-    return bytes(content)
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Keys come from the address that was configured, and from nowhere else."""
-
-    def redirect_request(self, *arguments: Any, **options: Any) -> None:
-        """None: the redirection stays an error."""
 
 
 def _key(entry: Mapping[str, Any]) -> PyJWK | None:

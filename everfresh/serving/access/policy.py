@@ -114,7 +114,7 @@ class AccessPolicy:
 
         Args:
             headers: its headers.
-            needs: what its route needs; `OPEN` for health.
+            needs: what its route needs; `nothing` for health.
             authority: the host that the request line or HTTP/2 names, where one does.
 
         Raises:
@@ -124,7 +124,7 @@ class AccessPolicy:
             Forbidden: the sender is known, and may not.
         """
         self._guard.check(headers, authority)
-        if not needs:
+        if needs == "nothing":
             return ANYONE
         if not self._asks_now():
             return self._stranger(needs)
@@ -137,7 +137,7 @@ class AccessPolicy:
             Unauthenticated: the sender is not known.
             Forbidden: the sender is known, and may not.
         """
-        if not needs:
+        if needs == "nothing":
             return ANYONE
         return self._known(authorization, needs) if self._asks_now() else self._stranger(needs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from everfresh.serving.access.roles import Needs, Principal
+from everfresh.serving.access.roles import Needs, Principal, roles_for
 from everfresh.serving.refusals import Refusal, shortened
 
 
@@ -37,7 +37,7 @@ class Forbidden(Refusal):
 
     def __init__(self, who: Principal, needs: Needs) -> None:
         held = " and ".join(sorted(who.roles)) or "no role"
-        super().__init__(f"This needs the role {' or '.join(sorted(needs))}; {shortened(who.name)} has {held}.")
+        super().__init__(f"This needs the role {' or '.join(roles_for(needs))}; {shortened(who.name)} has {held}.")
 
 
 class ForeignHost(Refusal):

@@ -4,8 +4,8 @@
     read        metrics, logs and versions of everything
     admin       load, unload, split and shadow traffic; and all of the above
 
-A route says what it needs, and any one of the roles that it names is enough: what a model's columns are may be asked by
-whoever may ask the model, and by whoever may look at the server.
+A route says what it needs. What a model's columns are, `describe`, may be asked by whoever may ask the model and by
+whoever may look at the server.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, combinations
+from typing import Literal, get_args
 
-Needs = frozenset["Role"]
-"""The roles of which a route asks for one; empty where it asks nobody."""
+Needs = Literal["nothing", "describe", "predict", "read", "admin"]
+"""What a route asks of whoever wants it answered; `nothing` where it asks nobody who they are."""
 
 
 class Role(StrEnum):
@@ -26,11 +28,17 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-OPEN: Needs = frozenset()
-TO_PREDICT: Needs = frozenset({Role.PREDICT})
-TO_READ: Needs = frozenset({Role.READ})
-TO_DESCRIBE: Needs = TO_PREDICT | TO_READ
-TO_ADMINISTER: Needs = frozenset({Role.ADMIN})
+_ALLOWS: dict[Role, frozenset[Needs]] = {
+    Role.PREDICT: frozenset({"describe", "predict"}),
+    Role.READ: frozenset({"describe", "read"}),
+    Role.ADMIN: frozenset(get_args(Needs)),
+}
+# All sets of roles, so that a request is one look into a table.
+_ALLOWED = {
+    frozenset(roles): frozenset(chain.from_iterable(_ALLOWS[role] for role in roles))
+    for count in range(len(Role) + 1)
+    for roles in combinations(Role, count)
+}
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Principal:
     roles: frozenset[Role]
 
     def may(self, needs: Needs) -> bool:
-        """Whether one of the roles is theirs."""
-        return not self.roles.isdisjoint(needs)
+        """Whether one of their roles allows what a route needs."""
+        return needs in _ALLOWED[self.roles]
 
 
 def all_of(roles: Iterable[Role]) -> frozenset[Role]:
@@ -53,6 +61,15 @@ def all_of(roles: Iterable[Role]) -> frozenset[Role]:
     """
     given = frozenset(roles)
     return frozenset(Role) if Role.ADMIN in given else given
+
+
+def roles_for(needs: Needs) -> list[Role]:
+    """The roles of which one is needed, without the one that includes all others.
+
+    >>> [role.value for role in roles_for("describe")], [role.value for role in roles_for("admin")]
+    (['predict', 'read'], ['admin'])
+    """
+    return [role for role in Role if role is not Role.ADMIN and needs in _ALLOWS[role]] or [Role.ADMIN]
 
 
 ANYONE = Principal("anyone", frozenset({Role.PREDICT, Role.READ}))

@@ -25,6 +25,8 @@ MINIMA: tuple[Minimum, ...] = get_args(Minimum)
 _EXTENSIONS = 0xA0
 _INSIDE = re.compile(r"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+# The last is what OpenSSL says of a key of another kind than the certificate's.
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _PROTOCOLS = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
 
 
@@ -129,7 +131,7 @@ def _use(file: Path, load: Callable[[], None]) -> None:
     try:
         load()
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _MISMATCHES:
             raise TlsUnusable(
                 file, "and --tls-key do not belong together", "Give the key of that certificate."
             ) from error

@@ -9,16 +9,19 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from typing import Any
 
 from granian.rsgi import ProtocolClosed
 
 from everfresh.serving.dataplane import DataPlane
+from everfresh.serving.http.arrivals import Arrivals
 from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Headers, Request, Response, refusal_response
 from everfresh.serving.http.routes import Route, Router
 from everfresh.serving.inference import Asked, Choice, Question
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics import IN_FLIGHT, WAITING_ROWS, Metrics
 from everfresh.serving.refusals import (
     BadHeader,
     MethodNotAllowed,
@@ -39,6 +42,10 @@ MOST_WAITING = 128
 ASIDE_THREADS = 2
 TIMEOUT_HEADERS = ("x-request-timeout-ms", "x-envoy-expected-rq-timeout-ms")
 
+Told = tuple[tuple[str, str], ...]
+"""What the headers of an answer say about the model."""
+
+_WITH_BODY = ("POST", "PUT")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -55,6 +62,13 @@ class HttpApp:
         # Handlers that wait for a disk or for other workers: large bodies are not to wait behind them.
         self._aside = ThreadPoolExecutor(ASIDE_THREADS, thread_name_prefix="aside")
         self._waiting = 0
+        self._in_flight = 0
+        self._arrivals = Arrivals(BODY_SECONDS)
+        # No draw of lots for each request: the prefix is this worker's, the number is the request's.
+        self._id_prefix = secrets.token_hex(6)
+        self._id_numbers = count(1)
+        metrics.look_at(IN_FLIGHT, lambda: {(): float(self._in_flight)})
+        metrics.look_at(WAITING_ROWS, plane.waiting_rows)
 
     def close(self) -> None:
         """Let what runs in threads end."""
@@ -65,10 +79,11 @@ class HttpApp:
         if scope.proto != "http":
             protocol.close(403)
             return
-        request_id = _request_id(scope.headers)
-        self._metrics.in_flight(1)
+        request_id = self._request_id(scope.headers)
+        self._in_flight += 1
+        told: Told = ()
         try:
-            response = await self._respond(scope, protocol, request_id)
+            response, told = await self._respond(scope, protocol, request_id)
         except ProtocolClosed:
             return
         except Refusal as refusal:
@@ -77,36 +92,72 @@ class HttpApp:
             logger.exception("Request %s failed", request_id)
             response = refusal_response(_internal_error(), request_id)
         finally:
-            self._metrics.in_flight(-1)
+            self._in_flight -= 1
         self._metrics.responded(response.status)
-        headers = [("content-type", response.content_type), ("x-request-id", request_id), *response.headers.items()]
+        headers = [("content-type", response.content_type), ("x-request-id", request_id), *told]
+        if response.headers:
+            headers += response.headers.items()
         protocol.response_bytes(response.status, headers, response.body if scope.method != "HEAD" else b"")
 
-    async def _respond(self, scope: Any, protocol: Any, request_id: str) -> Response:
+    async def _respond(self, scope: Any, protocol: Any, request_id: str) -> tuple[Response, Told]:
         received_ns = time.time_ns()
+        method: str = scope.method
         # HEAD is GET without the body, everywhere; load balancers ask so.
-        match = self._router.find("GET" if scope.method == "HEAD" else scope.method, scope.path)
-        route = match.route
-        body = await _body(scope.headers, protocol) if route.method in ("POST", "PUT") else b""
-        request = Request(scope.method, scope.path, scope.headers, body, request_id)
-        if isinstance(route.answer, Codec):
-            return await self._infer(route.answer, request, match.names, received_ns)
-        if route.blocks or len(body) > INLINE_BYTES:
-            return await self._in_thread(self._aside, route.answer, request, match.names)
-        return route.answer(request, match.names)
+        match = self._router.find("GET" if method == "HEAD" else method, scope.path)
+        answer = match.route.answer
+        if isinstance(answer, Codec):
+            self._plane.coming += 1
+            try:
+                body = await self._body(scope.headers, protocol)
+            finally:
+                self._plane.coming -= 1
+            request = Request(method, scope.path, scope.headers, body, request_id)
+            return await self._infer(answer, request, match.names, received_ns)
+        body = await self._body(scope.headers, protocol) if method in _WITH_BODY else b""
+        request = Request(method, scope.path, scope.headers, body, request_id)
+        if match.route.blocks or len(body) > INLINE_BYTES:
+            return await self._in_thread(self._aside, answer, request, match.names), ()
+        return answer(request, match.names), ()
 
-    async def _infer(self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int) -> Response:
+    async def _infer(
+        self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int
+    ) -> tuple[Response, Told]:
         choice = self._choose(request, names)
         timeout_s = _timeout_s(request.headers)
         if len(request.body) > INLINE_BYTES:
-            response = await self._in_thread(
-                self._threads, self._answer_alone, codec, request, choice, received_ns, timeout_s
-            )
+            alone = partial(self._answer_alone, codec, request, choice, received_ns, timeout_s)
+            response = await self._in_thread(self._threads, alone)
         else:
             asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
             response = codec.write(await self._plane.infer(choice, asked))
-        told = {"x-model": choice.model.name, "x-model-version": str(choice.model.version)}
-        return Response(response.status, response.body, response.content_type, {**response.headers, **told})
+        return response, choice.model.told
+
+    async def _body(self, headers: Headers, protocol: Any) -> bytes:
+        """The body, never more of it than the limit.
+
+        Raises:
+            TooLarge: there is more; where the length is announced, nothing of it was read.
+            TooSlow: it did not arrive in time.
+            UnsupportedContent: it is compressed.
+        """
+        encoding = headers.get("content-encoding")
+        if encoding and encoding.lower() != "identity":
+            raise UnsupportedContent(f"content-encoding {encoding}", ["it uncompressed"])
+        length = headers.get("content-length")
+        if length is not None and length.isdigit() and int(length) > MOST_BYTES:
+            raise TooLarge(MOST_BYTES)
+        key = self._arrivals.begin()
+        try:
+            if length is not None:
+                whole: bytes = await protocol()
+                return whole
+            return await _chunks(protocol)
+        except asyncio.CancelledError:
+            if self._arrivals.was_given_up(key):
+                raise TooSlow(BODY_SECONDS) from None
+            raise
+        finally:
+            self._arrivals.end(key)
 
     def _answer_alone(
         self, codec: Codec, request: Request, choice: Choice, received_ns: int, timeout_s: float | None
@@ -120,6 +171,13 @@ class HttpApp:
         name = names.get("name") or headers.get("x-model") or models.only()
         version = names.get("version") or headers.get("x-model-version")
         return models.served(name).choose(version, headers.get("x-routing-key"))
+
+    def _request_id(self, headers: Headers) -> str:
+        """The sender's id where it is fit for a log line, else a new one."""
+        given: str | None = headers.get("x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._id_prefix}{next(self._id_numbers):x}"
 
     async def _in_thread(self, threads: ThreadPoolExecutor, work: Callable[..., Response], *arguments: Any) -> Response:
         if self._waiting >= MOST_WAITING:
@@ -152,30 +210,6 @@ def _timeout_s(headers: Headers) -> float | None:
     return None
 
 
-async def _body(headers: Headers, protocol: Any) -> bytes:
-    """The body, never more of it than the limit.
-
-    Raises:
-        TooLarge: there is more; where the length is announced, nothing of it was read.
-        TooSlow: it did not arrive in time.
-        UnsupportedContent: it is compressed.
-    """
-    encoding = headers.get("content-encoding")
-    if encoding and encoding.lower() != "identity":
-        raise UnsupportedContent(f"content-encoding {encoding}", ["it uncompressed"])
-    length = headers.get("content-length")
-    if length is not None and length.isdigit() and int(length) > MOST_BYTES:
-        raise TooLarge(MOST_BYTES)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            if length is not None:
-                whole: bytes = await protocol()
-                return whole
-            return await _chunks(protocol)
-    except TimeoutError:
-        raise TooSlow(BODY_SECONDS) from None
-
-
 async def _chunks(protocol: Any) -> bytes:
     body = bytearray()
     async for chunk in protocol:
@@ -183,12 +217,6 @@ async def _chunks(protocol: Any) -> bytes:
         if len(body) > MOST_BYTES:
             raise TooLarge(MOST_BYTES)
     return bytes(body)
-
-
-def _request_id(headers: Headers) -> str:
-    """The sender's id where it is fit for a log line, else a new one."""
-    given = headers.get("x-request-id")
-    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _headers_of(refusal: Refusal) -> dict[str, str]:

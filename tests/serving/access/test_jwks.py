@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from everfresh.errors import TokenKeysUnreadable
 from everfresh.serving.access import files
-from everfresh.serving.access.jwks import KeysAtUrl, KeysInFile, fetched, key_set, signing_keys
+from everfresh.serving.access.fetching import fetched
+from everfresh.serving.access.jwks import KeysAtUrl, KeysInFile, key_set, signing_keys
 
 
 def as_bytes(content):
@@ -96,6 +97,9 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
         status, body, pause = self.server.answer
+        if not status:
+            self.wfile.write(body)
+            return
         self.send_response(status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -185,7 +189,17 @@ def test_keys_are_renewed_before_anybody_names_an_unknown_one(server, issuer, st
 
 
 @pytest.mark.parametrize(
-    "answer", [(500, b"{}", 0.0), (302, b"", 0.0), (200, b"<html>", 0.0), (200, b'{"keys": []}', 0.0)], ids=str
+    "answer",
+    [
+        (0, b"nonsense\r\n", 0.0),
+        (0, b"", 0.0),
+        (0, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", 0.0),
+        (500, b"{}", 0.0),
+        (302, b"", 0.0),
+        (200, b"<html>", 0.0),
+        (200, b'{"keys": []}', 0.0),
+    ],
+    ids=str,
 )
 def test_where_the_address_fails_the_keys_that_were_known_stay(server, issuer, answer, caplog):
     caplog.set_level(logging.ERROR)

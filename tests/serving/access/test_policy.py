@@ -12,9 +12,9 @@ from everfresh.serving.access import files
 from everfresh.serving.access.keys import revoke_key
 from everfresh.serving.access.policy import AccessPolicy, access_options, checked_access
 from everfresh.serving.access.refusals import Forbidden, ForeignHost, NoAdministrator, Unauthenticated
-from everfresh.serving.access.roles import ANYONE, OPEN, TO_ADMINISTER, TO_DESCRIBE, TO_PREDICT, TO_READ, Role
+from everfresh.serving.access.roles import ANYONE, Role
 
-EVERYTHING = {"predict": TO_PREDICT, "describe": TO_DESCRIBE, "read": TO_READ, "administer": TO_ADMINISTER}
+EVERYTHING = ("describe", "predict", "read", "admin")
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +49,10 @@ def bearer(presented):
 def allowed(policy, headers):
     """What a request with these headers may do."""
     found = set()
-    for name, needs in EVERYTHING.items():
+    for needs in EVERYTHING:
         try:
             policy.authorize(headers, needs)
-            found.add(name)
+            found.add(needs)
         except (Unauthenticated, Forbidden):
             pass
     return found
@@ -62,7 +62,7 @@ def test_with_nothing_configured_this_machine_may_predict_and_read_and_nobody_ma
     here = policy()
     assert allowed(here, {}) == allowed(here, bearer("anything.at-all")) == {"predict", "describe", "read"}
     with pytest.raises(NoAdministrator) as refused:
-        here.authorize({}, TO_ADMINISTER)
+        here.authorize({}, "admin")
     assert (refused.value.status, refused.value.headers) == (401, {"www-authenticate": "Bearer"})
 
 
@@ -96,7 +96,7 @@ def test_openness_that_was_said_does_not_let_strangers_past_keys(policy, make_ke
 def test_health_is_open_whoever_asks(policy, make_key):
     make_key()
     for headers in ({}, bearer("ef_00000000.x"), {"authorization": "Basic YTpi"}):
-        assert policy("0.0.0.0").authorize(headers, OPEN) is ANYONE
+        assert policy("0.0.0.0").authorize(headers, "nothing") is ANYONE
 
 
 def test_the_first_key_closes_a_running_server_and_the_last_revocation_does_not_open_it(policy, make_key, keys_file):
@@ -128,7 +128,7 @@ def test_tokens_and_keys_stand_beside_each_other(policy, oidc, issuer, make_key)
 
 def test_a_known_sender_without_a_role_is_forbidden_and_not_unknown(policy, oidc, issuer):
     with pytest.raises(Forbidden, match="needs the role predict; ann has no role") as refused:
-        policy(**oidc).authorize(bearer(issuer.token(roles=[])), TO_PREDICT)
+        policy(**oidc).authorize(bearer(issuer.token(roles=[])), "predict")
     assert refused.value.status == 403
 
 
@@ -156,10 +156,10 @@ def test_nobody_learns_why_a_credential_is_not_good(policy, oidc, issuer, strang
         issuer.token()[:-4],
     ):  # fmt: skip
         with pytest.raises(Unauthenticated) as refused:
-            here.authorize(bearer(presented), TO_PREDICT)
+            here.authorize(bearer(presented), "predict")
         said.add((type(refused.value), str(refused.value), refused.value.code, refused.value.field))
     with pytest.raises(Unauthenticated) as refused:
-        here.authorize({}, TO_PREDICT)
+        here.authorize({}, "predict")
     said.add((type(refused.value), str(refused.value), refused.value.code, refused.value.field))
     assert len(said) == 1
     assert not any(word in str(said).lower() for word in ("expired", "revoked", "audience", "signature", "issuer"))
@@ -187,20 +187,20 @@ def test_of_two_credentials_none_is_taken(policy, make_key, headers_of):
 
 
 @pytest.mark.parametrize(
-    "presented", ["A" * 10_000_000, "." * 10_000_000, "a.b." + "A" * 10_000_000, "é.ü.ö", "\udcff.a"]
+    "presented", ["A" * 10_000_000, "." * 10_000_000, "a.b." + "A" * 10_000_000, "é.ü.ö", "\udcff.a", "\udcff.a.b"]
 )
 def test_a_very_long_or_strange_credential_is_refused_at_once(policy, oidc, presented):
     here = policy(**oidc)
     headers = bearer(presented)
     began = time.perf_counter()
     with pytest.raises(Unauthenticated):
-        here.authorize(headers, TO_PREDICT)
+        here.authorize(headers, "predict")
     assert time.perf_counter() - began < 0.05
 
 
 def test_a_foreign_host_is_refused_before_anything_is_asked_for(policy, make_key):
     good = bearer(make_key())
-    for needs in (*EVERYTHING.values(), OPEN):
+    for needs in (*EVERYTHING, "nothing"):
         with pytest.raises(ForeignHost):
             policy().authorize({**good, "host": "evil.example"}, needs)
     assert allowed(
@@ -232,11 +232,11 @@ def test_what_cannot_work_is_told_at_the_start(policy, oidc, keys_file, jwks_fil
 
 def test_other_transports_ask_with_the_header_alone(policy, make_key):
     here = policy()
-    assert here.admit(None, TO_PREDICT) is ANYONE
+    assert here.admit(None, "predict") is ANYONE
     presented = make_key("ann")
-    assert here.admit(f"Bearer {presented}", TO_PREDICT).name == "ann"
-    assert here.admit(None, OPEN) is ANYONE
+    assert here.admit(f"Bearer {presented}", "predict").name == "ann"
+    assert here.admit(None, "nothing") is ANYONE
     with pytest.raises(Forbidden, match="needs the role admin; ann has predict"):
-        here.admit(f"Bearer {presented}", TO_ADMINISTER)
+        here.admit(f"Bearer {presented}", "admin")
     with pytest.raises(Unauthenticated):
-        here.admit(None, TO_PREDICT)
+        here.admit(None, "predict")

@@ -121,8 +121,10 @@ def test_a_key_with_a_password_is_refused(authority, server_pair):
         checked_tls(TlsOptions(server_pair.cert, server_pair.key))
 
 
-def test_a_key_of_another_certificate_is_refused(authority, server_pair):
-    other = authority.issue("other", for_servers=True)
+@pytest.mark.parametrize("bits", [None, 2048], ids=["of the same kind", "of another kind"])
+def test_a_key_of_another_certificate_is_refused(authority, server_pair, bits):
+    kind = rsa.generate_private_key(65537, bits) if bits else None
+    other = authority.issue("other", kind=kind, for_servers=True)
     with pytest.raises(TlsUnusable, match="do not belong together"):
         checked_tls(TlsOptions(server_pair.cert, other.key))
 

@@ -66,6 +66,7 @@ BAD_CLAIMS = {
     "an end an hour ago": {"exp": NOW - 3600},
     "an end a second ago": {"exp": NOW - 1},
     "an end that is text": {"exp": "tomorrow"},
+    "an end that is a number in quotes": {"exp": str(int(NOW + 600))},
     "an end that is true": {"exp": True},
     "an end that is a list": {"exp": [NOW + 600]},
     "a beginning in an hour": {"nbf": NOW + 3600},
