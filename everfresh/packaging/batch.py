@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,39 @@ Answer = NDArray[np.float64]
 """Probabilities [rows, classes] for classification, values [rows] for regression."""
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedCategories:
+    """A category column as a dictionary of its values and, for each row, the place in it: as Arrow sends it.
+
+    Attributes:
+        codes: places in `values`, one a row; -1 is a missing value.
+        values: the dictionary; it may hold values that no row has.
+    """
+
+    codes: NDArray[np.int32]
+    values: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self.to_list())
+
+    def to_list(self) -> list[str | None]:
+        """The column row by row; None is a missing value.
+
+        >>> EncodedCategories(np.array([1, -1, 0], dtype=np.int32), ["AA", "UA"]).to_list()
+        ['UA', None, 'AA']
+        """
+        # -1 is the last place.
+        places: list[str | None] = [*self.values, None]
+        return [places[code] for code in self.codes.tolist()]
+
+
+Categories = Sequence[str | None] | EncodedCategories
+"""A category column: its values row by row, None where one is missing, or the same with a dictionary."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows that were checked against a model's columns: it has each of them, and may have more.
@@ -25,12 +58,17 @@ class Batch:
     Attributes:
         rows: how many rows there are, which is the length of every column.
         numbers: the numeric columns by name; NaN is a missing value, and none is infinite.
-        categories: the category columns by name; None is a missing value.
+        categories: the category columns by name.
     """
 
     rows: int
     numbers: Mapping[str, NDArray[np.float64]]
-    categories: Mapping[str, Sequence[str | None]]
+    categories: Mapping[str, Categories]
+
+
+def values_of(categories: Categories) -> Sequence[str | None]:
+    """The values of a category column, row by row."""
+    return categories.to_list() if isinstance(categories, EncodedCategories) else categories
 
 
 def batch_of(frame: DataFrame, columns: Sequence[Column]) -> Batch:

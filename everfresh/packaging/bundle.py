@@ -4,6 +4,7 @@
     model.skops     the fitted pipeline; the truth, and what answers where no exact plan could be compiled
     model.onnx      the compiled scoring plan (only where it was proven to give the same answers)
     codes.json      which number stands for which category in the compiled plan
+    arrays.json     what was measured when the fitted pipeline answered without frames (only where it is served so)
     profile.json    the reference profile that monitoring compares production with
     golden.json     up to 64 real rows and their answers
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from everfresh.packaging.batch import Answer, Batch
+from everfresh.packaging.batch import Answer, Batch, values_of
 from everfresh.packaging.bundle import Bundle
 
 GOLDEN = "golden.json"
@@ -30,7 +30,7 @@ class GoldenRows:
         numbers = {
             name: [None if isnan(v) else v for v in values.tolist()] for name, values in self.batch.numbers.items()
         }
-        return {**numbers, **{name: list(values) for name, values in self.batch.categories.items()}}
+        return {**numbers, **{name: list(values_of(values)) for name, values in self.batch.categories.items()}}
 
     def difference(self, answer: Answer) -> float:
         """The largest difference of `answer` to the golden one; see `largest_difference`."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from everfresh.data.columns import Column
 from everfresh.packaging.batch import Answer
-from everfresh.packaging.compile.forks import UNSEEN, Change
+from everfresh.packaging.compile.exactness import Change
+from everfresh.packaging.compile.forks import UNSEEN
 from everfresh.packaging.golden import largest_difference
 from everfresh.spec.metrics import Task
 
@@ -95,7 +96,7 @@ def _categories(values: pd.Series, column: Column) -> list[str]:
 
 def _numbers(values: pd.Series) -> list[float]:
     low, high = (float(values.min()), float(values.max())) if values.notna().any() else (0.0, 1.0)
-    return [low, high, low - 1e6, high + 1e6, 0.0, -0.0]
+    return [low, high, low - 1e6, high + 1e6, low - 1e15, high + 1e15, 0.0, -0.0]
 
 
 def _changed(rows: pd.DataFrame, changes: Sequence[Change]) -> pd.DataFrame:

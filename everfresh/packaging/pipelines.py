@@ -7,12 +7,26 @@ type is imported. The list is ours and reviewed; one that lies beside a model is
 from __future__ import annotations
 
 import zipfile
-from typing import cast
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import skops.io
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.feature_selection import (
+    GenericUnivariateSelect,
+    SelectFdr,
+    SelectFpr,
+    SelectFwe,
+    SelectKBest,
+    SelectPercentile,
+)
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from everfresh.errors import BundleDamaged, TypesRefused
@@ -27,6 +41,7 @@ STORED = "model.skops"
 # that is trusted, too, it runs code.
 REVIEWED_TYPES = (
     "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -40,9 +55,14 @@ REVIEWED_TYPES = (
     "sklearn.utils._bunch.Bunch",
 )
 
+_SELECTORS = (GenericUnivariateSelect, SelectFdr, SelectFpr, SelectFwe, SelectKBest, SelectPercentile)
 
-def pipeline_answer(pipeline: Pipeline, frame: pd.DataFrame, task: Task) -> Answer:
-    """What a fitted pipeline answers to a model frame: probabilities [rows, classes], or values [rows]."""
+
+def pipeline_answer(pipeline: BaseEstimator, frame: pd.DataFrame | NDArray[np.float64], task: Task) -> Answer:
+    """What a fitted pipeline answers to a model frame, or its last step to a matrix of features.
+
+    Probabilities [rows, classes], or values [rows].
+    """
     if task == "classification":
         return np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
     return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(-1)
@@ -55,9 +75,61 @@ def dump_pipeline(pipeline: Pipeline, name: str) -> bytes:
         TypesRefused: it is made of a type that nobody reviewed, so it could never be loaded.
     """
     # Compressed at the lowest level: a fifth of the size, and not slower to write or to load.
-    content = cast(bytes, skops.io.dumps(pipeline, compression=zipfile.ZIP_DEFLATED, compresslevel=1))
+    content = cast(bytes, skops.io.dumps(_storable(pipeline), compression=zipfile.ZIP_DEFLATED, compresslevel=1))
     read_pipeline(content, name)
     return content
+
+
+def estimators_in(found: Any) -> Iterator[BaseEstimator]:
+    """All fitted estimators in an object, however deep, each of them once."""
+    seen: dict[int, Any] = {}
+    waiting = [found]
+    while waiting:
+        part = waiting.pop()
+        if id(part) not in seen:
+            seen[id(part)] = part
+            waiting.extend(_parts(part))
+            if isinstance(part, BaseEstimator):
+                yield part
+
+
+def _parts(whole: Any) -> Iterable[Any]:
+    if isinstance(whole, np.ndarray):
+        return whole.ravel() if whole.dtype == object else ()
+    if isinstance(whole, Mapping):
+        return whole.values()
+    if isinstance(whole, list | tuple):
+        return whole
+    # Among scikit-learn's own objects, a calibrated classifier is no estimator and has one.
+    is_scikit_learns = type(whole).__module__.startswith("sklearn.") or isinstance(whole, BaseEstimator)
+    return list(vars(whole).values()) if is_scikit_learns and hasattr(whole, "__dict__") else ()
+
+
+def _storable(pipeline: Pipeline) -> Pipeline:
+    """The pipeline without functions that it no longer needs, and that could not be loaded for good reasons.
+
+    HistGradientBoosting with categorical features keeps a `functools.partial` of the function that makes float64 of
+    numbers, which here they are. A selector keeps the function by which it chose the features.
+    """
+    if not any(_native_numbers(part) or isinstance(part, _SELECTORS) for part in estimators_in(pipeline)):
+        return pipeline
+    copy = deepcopy(pipeline)
+    for part in list(estimators_in(copy)):
+        for transformer in _native_numbers(part):
+            transformer.func = None
+        if isinstance(part, _SELECTORS):
+            part.score_func = None
+    return copy
+
+
+def _native_numbers(estimator: BaseEstimator) -> list[FunctionTransformer]:
+    if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return []
+    preprocessor = getattr(estimator, "_preprocessor", None)  # a part that others were fitted from has none
+    if preprocessor is None:
+        return []
+    inside = estimators_in([preprocessor.transformers, preprocessor.transformers_])
+    return [part for part in inside if isinstance(part, FunctionTransformer)]
 
 
 def load_pipeline(bundle: Bundle) -> Pipeline:

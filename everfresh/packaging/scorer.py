@@ -1,4 +1,4 @@
-"""What answers a batch: the compiled plan, or the stored pipeline where there is no exact plan.
+"""What answers a batch: the compiled plan or, where there is no exact plan, the stored pipeline.
 
 The inference server imports this module; scikit-learn and pandas are imported only where a bundle needs them.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import onnxruntime
 
-from everfresh.packaging.batch import Answer, Batch
+from everfresh.packaging.batch import Answer, Batch, values_of
 from everfresh.packaging.bundle import Bundle
 from everfresh.packaging.codes import Codes
 from everfresh.packaging.manifest import ScoringPath
@@ -56,12 +56,12 @@ class OnnxScorer:
 
     def score(self, batch: Batch) -> Answer:
         """The answer of the plan."""
-        answer: Answer = self._session.run(None, {"matrix": self._codes.matrix(batch)})[0]
+        answer: Answer = self._session.run(["answer"], {"matrix": self._codes.matrix(batch)})[0]
         return answer.reshape(-1) if self._is_regression else answer
 
 
 class PipelineScorer:
-    """The fitted scikit-learn pipeline: right for every estimator, and a hundred times slower for one row."""
+    """The fitted scikit-learn pipeline as it is: right for every estimator, and hundreds of times slower."""
 
     path: ScoringPath = "sklearn"
 
@@ -82,7 +82,7 @@ class PipelineScorer:
 
     def _frame(self, batch: Batch) -> DataFrame:
         """The batch as a model frame."""
-        text = {name: self._pandas.Series(list(v), dtype="str") for name, v in batch.categories.items()}
+        text = {name: self._pandas.Series(list(values_of(v)), dtype="str") for name, v in batch.categories.items()}
         return self._pandas.DataFrame(
             {c.name: text[c.name] if c.is_category else batch.numbers[c.name] for c in self._columns}
         )
@@ -99,6 +99,10 @@ def open_scorer(bundle: Bundle) -> Scorer:
     if manifest.path == "onnx":
         return OnnxScorer(bundle.read(PLAN), Codes.from_json(json.loads(bundle.read(CODES))), manifest.task)
 
+    from everfresh.packaging.arrays import ARRAYS, arrays_of
     from everfresh.packaging.pipelines import load_pipeline
 
-    return PipelineScorer(load_pipeline(bundle), manifest.columns, manifest.task)
+    pipeline = load_pipeline(bundle)
+    # The file says that the pipeline was tried without frames, and answered as it does with them.
+    arrays = arrays_of(pipeline, manifest.columns, manifest.task) if ARRAYS in manifest.files else None
+    return arrays or PipelineScorer(pipeline, manifest.columns, manifest.task)

@@ -144,8 +144,11 @@ def serve(workspace: Workspace, table: pd.DataFrame, version: ModelVersion) -> p
         "id": table["ride"],
         "time": moments,
         "received": moments,
+        "model": [workspace.name] * len(table),
         "version": [version.version] * len(table),
+        "variant": ["default"] * len(table),
         "request_id": table["ride"],
+        "latency_s": [0.001] * len(table),
         **{f"{FEATURE_PREFIX}{name}": frame[name] for name in frame.columns},
         **(given or {VALUE: answer}),
     }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
@@ -59,11 +61,11 @@ EXACT = [
     (DecisionTreeClassifier(), "two"),
     (DecisionTreeClassifier(), "three"),
     (DecisionTreeRegressor(), "number"),
+    (MLPClassifier(hidden_layer_sizes=(5,), max_iter=2000, tol=1e-2), "three"),
 ]
 
 INEXACT = [
     (KNeighborsClassifier(), "two"),
-    (MLPClassifier(hidden_layer_sizes=(5,), max_iter=2000, tol=1e-2), "three"),
     (GaussianNB(), "two"),
     (GradientBoostingClassifier(n_estimators=5, init=LogisticRegression()), "two"),
 ]
@@ -83,7 +85,9 @@ def test_a_bundle_without_exact_plan_says_so_and_answers_all_the_same(
 ):
     model = packed(fitted(_seeded(estimator), learns), tmp_path / "bundle")
     assert model.bundle.manifest.path == "sklearn"
-    assert "has no exact export" in model.bundle.manifest.path_reason
+    reason = model.bundle.manifest.path_reason
+    assert reason.startswith("scikit-learn without frames (largest difference 0 over ")
+    assert "has no exact export" in reason
     assert "model.onnx" not in model.bundle.manifest.files
     assert model.difference(unseen) == 0
 
@@ -91,7 +95,7 @@ def test_a_bundle_without_exact_plan_says_so_and_answers_all_the_same(
 @pytest.mark.filterwarnings("ignore:The `probability` parameter:FutureWarning")
 def test_a_support_vector_machine_with_probabilities_is_served_by_scikit_learn(fitted, packed, unseen, tmp_path):
     model = packed(fitted(SVC(probability=True, random_state=0), "two"), tmp_path / "bundle")
-    assert model.bundle.manifest.path_reason == "scikit-learn, because SVC has no exact export"
+    assert "because SVC has no exact export" in model.bundle.manifest.path_reason
     assert model.difference(unseen) == 0
 
 
@@ -112,7 +116,7 @@ def test_a_plan_that_differs_is_not_used(boosting, facts_of, table, monkeypatch)
     monkeypatch.setattr(build_module, "compile_pipeline", spoiled)
     built = build(boosting, facts_of(boosting), table)
     assert built.path == "sklearn"
-    assert built.path_reason.startswith("scikit-learn, because the compiled plan differs: largest difference 0.")
+    assert "because the compiled plan differs: largest difference 0." in built.path_reason
     assert "model.onnx" not in built.files
 
 
@@ -121,7 +125,7 @@ def test_a_plan_that_the_runtime_refuses_is_not_used(boosting, facts_of, table, 
     monkeypatch.setattr(build_module, "compile_pipeline", lambda *of: replace(compiled(*of), model=b"no graph"))
     built = build(boosting, facts_of(boosting), table)
     assert built.path == "sklearn"
-    assert built.path_reason.startswith("scikit-learn, because ONNX Runtime refuses the compiled plan (")
+    assert "because ONNX Runtime refuses the compiled plan (" in built.path_reason
 
 
 def test_a_pipeline_that_refuses_missing_values_is_served_by_scikit_learn(facts_of, frame):
@@ -133,6 +137,19 @@ def test_a_pipeline_that_refuses_missing_values_is_served_by_scikit_learn(facts_
     built = build(pipeline, facts_of(pipeline), complete)
     assert built.path == "sklearn"
     assert "the fitted pipeline refuses awkward rows (Input X contains NaN.)" in built.path_reason
+
+
+def test_a_label_that_the_pipeline_would_not_choose_is_mentioned(fitted, facts_of, table):
+    usual = fitted(LogisticRegression(), "two")
+    assert "by itself would choose" not in build(usual, facts_of(usual), table).path_reason
+    strict = fitted(FixedThresholdClassifier(LogisticRegression(), threshold=0.9), "two")
+    built = build(strict, facts_of(strict), table)
+    assert built.path == "onnx"
+    assert re.search(
+        r"; the label that is served is the most probable one, and the pipeline by itself would choose another for "
+        r"\d+ of 300 rows$",
+        built.path_reason,
+    )
 
 
 def test_an_answer_that_overflows_overflows_in_both(fitted, frame, facts_of, table):
@@ -152,7 +169,8 @@ def test_no_rows_are_refused(linear, facts_of, table):
 def test_golden_rows_lack_nothing_that_a_server_insists_on(linear, facts_of, table, columns):
     strict = tuple(replace(column, nullable=column.name != "distance") for column in columns)
     facts = dataclasses.replace(facts_of(linear), columns=strict)
-    golden = build_module._golden(linear, build_module.model_frame(table, strict), facts)
+    sendable = build_module._sendable(build_module.model_frame(table, strict), facts)
+    golden = build_module._golden(linear, sendable, facts)
     assert not np.isnan(golden.batch.numbers["distance"]).any()
     assert np.isnan(golden.batch.numbers["seats"]).any()
     with pytest.raises(NoGoldenRows):

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfresh.packaging.batch import Batch
+from everfresh.packaging.batch import Batch, EncodedCategories
 from everfresh.packaging.codes import CategoryCodes, Codes
 
 codes_of_a_category = st.builds(
@@ -32,6 +32,33 @@ def test_columns_that_the_plan_does_not_use_are_left_out():
 def test_the_empty_text_is_a_category_and_not_a_missing_one():
     codes = Codes(("carrier",), {"carrier": CategoryCodes({"AA": 0.0}, missing=7.0, unseen=-1.0)})
     assert codes.matrix(Batch(2, {}, {"carrier": ["", None]})).tolist() == [[-1.0], [7.0]]
+
+
+@settings(max_examples=50)
+@given(codes_of_a_category, st.lists(st.one_of(st.none(), st.text(max_size=3)), min_size=1, max_size=8))
+def test_a_dictionary_of_categories_has_the_codes_of_its_rows(codes, values):
+    distinct = list(dict.fromkeys(value for value in values if value is not None))
+    places = np.array([-1 if value is None else distinct.index(value) for value in values], dtype=np.int32)
+    encoded = EncodedCategories(places, distinct)
+    assert encoded.to_list() == values
+    expected = [codes.missing if value is None else codes.known.get(value, codes.unseen) for value in values]
+    np.testing.assert_array_equal(codes.of(values), expected)
+    np.testing.assert_array_equal(codes.of(encoded), expected)
+    np.testing.assert_array_equal([codes.of_first(values), codes.of_first(encoded)], [expected[0]] * 2)
+
+
+def test_one_row_has_the_codes_that_it_has_among_many():
+    codes = Codes(("a", "carrier", "a"), {"carrier": CategoryCodes({"AA": 3.0}, missing=4.0, unseen=-1.0)})
+    batch = Batch(3, {"a": np.array([1.0, np.nan, -0.0])}, {"carrier": ["AA", None, "ZZ"]})
+    for row in range(3):
+        one = Batch(1, {"a": batch.numbers["a"][[row]]}, {"carrier": [batch.categories["carrier"][row]]})
+        np.testing.assert_array_equal(codes.matrix(one), codes.matrix(batch)[[row]])
+
+
+def test_what_was_looked_up_in_vain_is_not_remembered():
+    codes = CategoryCodes({"AA": 0.0}, missing=7.0, unseen=-1.0)
+    codes.of([f"unseen {number}" for number in range(1000)])
+    assert len(codes._lookup) == 2
 
 
 def test_a_code_that_is_nan_is_null_in_json():

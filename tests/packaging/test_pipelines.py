@@ -16,8 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from everfresh.errors import BundleDamaged, TypesRefused
@@ -138,6 +142,20 @@ def test_every_reviewed_type_is_a_class_and_none_calls_what_a_file_names():
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type), name
     assert not {name for name in REVIEWED_TYPES if name.startswith(("functools.", "builtins.", "operator.", "types."))}
+
+
+def test_functions_that_only_fitting_needs_are_not_stored(frame, labels, unseen):
+    fitted = make_pipeline(
+        ColumnTransformer([("numbers", SimpleImputer(), ["distance", "seats", "night"])]),
+        SelectKBest(f_regression, k=2),
+        HistGradientBoostingRegressor(max_iter=5, categorical_features=[1]),
+    ).fit(frame, labels["number"])
+    loaded = read_pipeline(dump_pipeline(fitted, "flights"), "flights")
+    np.testing.assert_array_equal(loaded.predict(unseen), fitted.predict(unseen))
+    assert (fitted[1].score_func, loaded[1].score_func) == (f_regression, None)
+    inside = [pipeline[2]._preprocessor.named_transformers_["numerical"].func for pipeline in (fitted, loaded)]
+    assert isinstance(inside[0], functools.partial)
+    assert inside[1] is None
 
 
 def test_something_else_than_a_pipeline_is_refused(bundle):

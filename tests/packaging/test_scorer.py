@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from everfresh.data.frames import model_frame
 from everfresh.errors import BundleDamaged
-from everfresh.packaging.batch import Batch, batch_of
+from everfresh.packaging.arrays import ArrayScorer
+from everfresh.packaging.batch import Batch, EncodedCategories, batch_of
 from everfresh.packaging.codes import Codes
 from everfresh.packaging.scorer import OnnxScorer, PipelineScorer, open_scorer
 
@@ -31,7 +33,31 @@ def model(request, fitted, packed, tmp_path_factory):
 def test_the_scorer_is_the_one_that_the_manifest_names(model):
     scorer = open_scorer(model.bundle)
     assert scorer.path == model.bundle.manifest.path
-    assert isinstance(scorer, OnnxScorer if scorer.path == "onnx" else PipelineScorer)
+    assert isinstance(scorer, OnnxScorer if scorer.path == "onnx" else ArrayScorer)
+
+
+def test_a_bundle_that_was_never_tried_without_frames_is_served_with_them(model, unseen, columns):
+    manifest = model.bundle.manifest
+    files = {name: digest for name, digest in manifest.files.items() if name != "arrays.json"}
+    scorer = open_scorer(replace(model.bundle, manifest=replace(manifest, path="sklearn", files=files)))
+    assert isinstance(scorer, PipelineScorer)
+    np.testing.assert_array_equal(scorer.score(batch_of(unseen, columns)), model.expected(unseen))
+
+
+def test_categories_with_a_dictionary_are_answered_like_the_same_without(model, unseen, columns):
+    batch = batch_of(unseen, columns)
+    encoded = replace(batch, categories={name: encode(values) for name, values in batch.categories.items()})
+    files = {name: digest for name, digest in model.bundle.manifest.files.items() if name != "arrays.json"}
+    with_frames = replace(model.bundle, manifest=replace(model.bundle.manifest, path="sklearn", files=files))
+    for scorer in (open_scorer(model.bundle), open_scorer(with_frames)):
+        np.testing.assert_array_equal(scorer.score(encoded), scorer.score(batch))
+
+
+def encode(values: Sequence[str | None]) -> EncodedCategories:
+    """The values with a dictionary, which also holds one that no row has."""
+    distinct = ["never used", *dict.fromkeys(value for value in values if value is not None)]
+    places = {value: place for place, value in enumerate(distinct)} | {None: -1}
+    return EncodedCategories(np.array([places[value] for value in values], dtype=np.int32), distinct)
 
 
 def test_one_row_is_answered_as_it_is_among_many(model, unseen, columns):

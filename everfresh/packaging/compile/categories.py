@@ -15,10 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
 
 from everfresh.packaging.compile.exactness import NoExactExport, kind
+from everfresh.packaging.compile.flattening import steps_of
+
+_ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
+_EACH_BY_ITSELF = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ def category_tables(transformer: Any, names: Sequence[str]) -> list[CategoryTabl
     Raises:
         NoExactExport: it is no encoder of single columns, or it refuses what production may send.
     """
-    encoder = _encoder(transformer)
+    encoder = _encoder(list(steps_of(transformer)))
     known = [tuple(str(value) for value in values if isinstance(value, str)) for values in encoder.categories_]
     # Each column runs through its own values at the same time; a shorter one repeats its last.
     asked = [_with_others(values) for values in known]
@@ -78,16 +89,18 @@ def category_tables(transformer: Any, names: Sequence[str]) -> list[CategoryTabl
     ]
 
 
-def _encoder(transformer: Any) -> Any:
-    *before, encoder = [step for _, step in transformer.steps] if isinstance(transformer, Pipeline) else [transformer]
-    for step in before:
+def _encoder(steps: Sequence[Any]) -> Any:
+    """The encoder among the steps: behind imputers, and before what changes each number by itself."""
+    position = next((place for place, step in enumerate(steps) if isinstance(step, _ENCODERS)), len(steps))
+    for step in steps[:position]:
         if not isinstance(step, SimpleImputer) or step.add_indicator:
-            raise NoExactExport(f"{kind(step)} before an encoder has no exact export")
-    if isinstance(encoder, TargetEncoder) and encoder.target_type_ == "multiclass":
-        raise NoExactExport("TargetEncoder for several classes has no exact export")
-    if not isinstance(encoder, OneHotEncoder | OrdinalEncoder | TargetEncoder):
-        raise NoExactExport(f"{kind(encoder)} on categories has no exact export")
-    return encoder
+            raise NoExactExport(f"{kind(step)} on categories has no exact export")
+    if position == len(steps):
+        raise NoExactExport("categories without an encoder have no exact export")
+    for step in steps[position + 1 :]:
+        if not isinstance(step, _EACH_BY_ITSELF):
+            raise NoExactExport(f"{kind(step)} behind an encoder has no exact export")
+    return steps[position]
 
 
 def _with_others(known: Sequence[str]) -> list[str | None]:
@@ -100,4 +113,5 @@ def _with_others(known: Sequence[str]) -> list[str | None]:
 def _widths(encoder: Any) -> list[int]:
     if isinstance(encoder, OneHotEncoder):
         return [int(width) for width in encoder._n_features_outs]
-    return [1] * len(encoder.categories_)
+    is_multiclass = isinstance(encoder, TargetEncoder) and encoder.target_type_ == "multiclass"
+    return [len(encoder.classes_) if is_multiclass else 1] * len(encoder.categories_)

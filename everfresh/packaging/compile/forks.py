@@ -6,21 +6,19 @@ way down is read from the tree itself: what a row must hold to reach the fork, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everfresh.packaging.codes import CategoryCodes
+from everfresh.packaging.compile.exactness import Change
 from everfresh.packaging.compile.trees import Tree
 
 UNSEEN = "a category that training never saw"
 MOST_FORKS = 3000
 """As many as a boosting of 100 iterations with 31 leaves has: each of them is tried."""
-
-Change = Mapping[str, float | str]
-"""Columns of a row that get another value; NaN is a missing one, of a category as well."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,23 @@ class Source:
 
 @dataclass(frozen=True)
 class _Range:
-    """What a feature may be on the way to a fork: above `low`, and `high` at most."""
+    """What a feature may be on the way to a fork: above `low`, `high` at most, and what else `tests` say of it."""
 
     low: float = -np.inf
     high: float = np.inf
+    tests: tuple[Callable[[float], bool], ...] = ()
+
+    def below(self, high: float) -> _Range:
+        return replace(self, high=min(self.high, high))
+
+    def above(self, low: float) -> _Range:
+        return replace(self, low=max(self.low, low))
+
+    def among(self, members: NDArray[np.float64], *, inside: bool) -> _Range:
+        return replace(self, tests=(*self.tests, lambda value: (value in members) == inside))
+
+    def holds(self, value: float) -> bool:
+        return self.low < value <= self.high and all(test(value) for test in self.tests)
 
 
 def fork_rows(trees: Sequence[Tree], sources: Sequence[Source | None], *, in_float32: bool) -> list[Change]:
@@ -79,14 +90,20 @@ def _way(tree: Tree, fork: int, above: NDArray[np.intp]) -> dict[int, _Range]:
     node = fork
     while node != 0:
         parent = int(above[node])
-        feature, threshold = int(tree.feature[parent]), float(tree.threshold[parent])
-        known = way.get(feature, _Range())
-        is_left = tree.left[parent] == node
-        way[feature] = (
-            _Range(known.low, min(known.high, threshold)) if is_left else _Range(max(known.low, threshold), known.high)
-        )
+        feature = int(tree.feature[parent])
+        sides = _sides(tree, parent, way.get(feature, _Range()))
+        way[feature] = sides[0] if tree.left[parent] == node else sides[1]
         node = parent
     return way
+
+
+def _sides(tree: Tree, fork: int, allowed: _Range) -> tuple[_Range, _Range]:
+    """What the fork lets go left, and what right."""
+    members = tree.members.get(fork)
+    if members is not None:
+        return allowed.among(members, inside=True), allowed.among(members, inside=False)
+    threshold = float(tree.threshold[fork])
+    return allowed.below(threshold), allowed.above(threshold)
 
 
 def _at_fork(
@@ -102,9 +119,8 @@ def _at_fork(
         ends = _ends(passed, allowed, in_float32) if passed is not None else None
         if passed is not None and ends is not None:
             there[passed.name] = ends[1]
-    here = way.get(feature, _Range())
-    left = _ends(source, _Range(here.low, threshold), in_float32)
-    right = _ends(source, _Range(threshold, here.high), in_float32)
+    on_left, on_right = _sides(tree, fork, way.get(feature, _Range()))
+    left, right = _ends(source, on_left, in_float32), _ends(source, on_right, in_float32)
     values = [left[1] if left else np.nan, right[0] if right else np.nan, np.nan]
     if source.codes is None and in_float32 and np.isfinite(threshold):
         values.append(threshold)  # seldom a float32 itself: it takes the side to which it is rounded
@@ -126,7 +142,7 @@ def _ends(source: Source, allowed: _Range, in_float32: bool) -> tuple[float | st
 def _category_ends(codes: CategoryCodes, allowed: _Range) -> tuple[float | str, float | str] | None:
     by_code: dict[float, float | str] = {codes.unseen: UNSEEN, codes.missing: np.nan}
     by_code |= {code: category for category, code in codes.known.items()}
-    within = [code for code in by_code if allowed.low < code <= allowed.high]
+    within = [code for code in by_code if allowed.holds(code)]
     return (by_code[min(within)], by_code[max(within)]) if within else None
 
 

@@ -9,6 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from everfresh.packaging.compile.exactness import Change
+
 # The first pair in which a tree ensemble answers in float64 (ai.onnx.ml 3 rounds its sums to float32), and the
 # operators and runtimes around it are old enough to be everywhere.
 OPSETS = {"": 21, "ai.onnx.ml": 5}
@@ -16,11 +18,18 @@ IR_VERSION = 10
 
 
 class Graph:
-    """A graph with one input, the float64 matrix of `Codes`, and one output, the answer."""
+    """A graph with one input, the float64 matrix of `Codes`, and one output, the answer.
+
+    Attributes:
+        input: the name of the matrix.
+        inputs: how many columns it has.
+        hard_rows: what to change in a row so that it comes to stand where a tree of the graph splits.
+    """
 
     def __init__(self, inputs: int) -> None:
         self.input = "matrix"
-        self._inputs = inputs
+        self.inputs = inputs
+        self.hard_rows: list[Change] = []
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
@@ -52,7 +61,7 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             "everfresh",
-            [helper.make_tensor_value_info(self.input, TensorProto.DOUBLE, ["rows", self._inputs])],
+            [helper.make_tensor_value_info(self.input, TensorProto.DOUBLE, ["rows", self.inputs])],
             [helper.make_tensor_value_info("answer", TensorProto.DOUBLE, ["rows", None])],
             self._constants,
         )

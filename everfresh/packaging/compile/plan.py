@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from everfresh.data.columns import Column
 from everfresh.packaging.codes import Codes
-from everfresh.packaging.compile.estimators import export_estimator
-from everfresh.packaging.compile.exactness import NoExactExport
-from everfresh.packaging.compile.features import codes_of
-from everfresh.packaging.compile.forks import Change, Source, fork_rows
+from everfresh.packaging.compile.estimators import answer_of
+from everfresh.packaging.compile.exactness import Change, NoExactExport
+from everfresh.packaging.compile.features import after, read_features
 from everfresh.packaging.compile.graph import Graph
-from everfresh.packaging.compile.preparation import Block, Numbers, read_preparation
-from everfresh.packaging.compile.trees import Tree, histogram_trees, tree_of
+from everfresh.packaging.compile.preparation import codes_of, read_pipeline
 from everfresh.spec.metrics import Task
 
 
@@ -44,44 +40,20 @@ class NotCompiled:
 
 
 def compile_pipeline(pipeline: Pipeline, columns: Sequence[Column], task: Task) -> CompiledPlan | NotCompiled:
-    """The exact plan of a fitted pipeline (ColumnTransformer and estimator) that reads a model frame of `columns`.
+    """The exact plan of a fitted pipeline that reads a model frame of `columns`.
 
     "Exact" is by construction, up to the order of additions; whether it holds is then measured (see `parity`).
     """
-    if len(pipeline.steps) != 2:
-        return NotCompiled(f"a pipeline of {len(pipeline.steps)} steps has no exact export")
-    (_, prepare), (_, model) = pipeline.steps
-    if task == "classification" and len(model.classes_) < 2:
+    if task == "classification" and len(pipeline.classes_) < 2:
         return NotCompiled("a classifier of one class has no exact export")
     try:
-        blocks = read_preparation(prepare, columns)
-        codes = codes_of(blocks)
+        fitted = read_pipeline(pipeline, columns)
+        codes = codes_of(fitted.blocks)
         graph = Graph(len(codes.inputs))
-        answer = export_estimator(graph, blocks, model)
+        features = after(read_features(graph, fitted.blocks, codes), fitted.steps)
+        answer = answer_of(features, fitted.model)
     except NoExactExport as no:
         return NotCompiled(str(no))
-    return CompiledPlan(graph.finished(answer), codes, _hard_rows(blocks, codes, model))
-
-
-def _hard_rows(blocks: Sequence[Block], codes: Codes, model: Any) -> tuple[Change, ...]:
-    trees = _trees(model)
-    if not trees:
-        return ()
-    sources = [source for block in blocks for source in _sources(block, codes)]
-    # HistGradientBoosting compares float64; all other trees of scikit-learn round to float32 before they do.
-    return tuple(fork_rows(trees, sources, in_float32=not hasattr(model, "_predictors")))
-
-
-def _trees(model: Any) -> list[Tree]:
-    if hasattr(model, "_predictors"):
-        return histogram_trees(model._predictors)
-    fitted = [model] if hasattr(model, "tree_") else np.ravel(getattr(model, "estimators_", []))
-    return [tree_of(one.tree_, one.tree_.value[:, 0, 0]) for one in fitted]
-
-
-def _sources(block: Block, codes: Codes) -> list[Source | None]:
-    """The columns behind the features of a block, where a feature is a column's value or its code."""
-    if isinstance(block, Numbers):
-        is_scaled = block.mean is not None or block.scale is not None
-        return [None if is_scaled else Source(name) for name in block.names]
-    return [Source(block.name, codes.categories[block.name])] if block.width == 1 else [None] * block.width
+    except Exception as error:  # a configuration that nobody thought of; the stored pipeline is right all the same
+        return NotCompiled(f"its compilation failed ({type(error).__name__}: {error})")
+    return CompiledPlan(graph.finished(answer), codes, tuple(graph.hard_rows))

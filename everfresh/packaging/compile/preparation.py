@@ -1,142 +1,131 @@
-"""The fitted ColumnTransformer, read as blocks of features in the order in which the estimator sees them."""
+"""The fitted steps before the estimator: what each column goes through, in the order in which the estimator sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from everfresh.data.columns import Column
+from everfresh.packaging.codes import CategoryCodes, Codes
 from everfresh.packaging.compile.categories import CategoryTable, category_tables
 from everfresh.packaging.compile.exactness import NoExactExport, kind
+from everfresh.packaging.compile.flattening import steps_of
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numeric columns that go through the same steps. An array has one element per column; None means no such step.
-
-    Attributes:
-        names: the columns.
-        fill: what stands for a missing value.
-        mean: what is subtracted, after filling.
-        scale: what it is divided by, after that.
-    """
+    """Numeric columns that go through the same fitted steps, one after the other."""
 
     names: tuple[str, ...]
-    fill: NDArray[np.float64] | None = None
-    mean: NDArray[np.float64] | None = None
-    scale: NDArray[np.float64] | None = None
-
-    @property
-    def width(self) -> int:
-        """How many features these are."""
-        return len(self.names)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the estimator sees the columns as they come."""
-        return self.fill is None and self.mean is None and self.scale is None
+    steps: tuple[Any, ...] = ()
 
 
 Block = Numbers | CategoryTable
 
 
-def read_preparation(prepare: ColumnTransformer, columns: Sequence[Column]) -> list[Block]:
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pipeline as it is compiled.
+
+    Attributes:
+        blocks: what makes features of columns; the matrix holds them side by side.
+        steps: what the whole matrix then goes through.
+        model: the estimator.
+    """
+
+    blocks: tuple[Block, ...]
+    steps: tuple[Any, ...]
+    model: Any
+
+
+def read_pipeline(pipeline: Pipeline, columns: Sequence[Column]) -> Fitted:
+    """The parts of a fitted pipeline that reads a model frame of `columns`.
+
+    Raises:
+        NoExactExport: some part of it is nothing that is known here.
+    """
+    *steps, model = steps_of(pipeline)
+    if steps and isinstance(steps[0], ColumnTransformer):
+        prepare, *steps = steps
+        if steps and prepare.sparse_output_:
+            # Scalers multiply a sparse matrix by the inverse where they divide a dense one.
+            raise NoExactExport(f"{kind(steps[0])} on a sparse matrix has no exact export")
+        blocks = read_blocks(prepare, columns)
+    elif any(column.is_category for column in columns):
+        raise NoExactExport(f"{kind(steps[0] if steps else model)} on categories has no exact export")
+    else:
+        blocks = [Numbers(tuple(column.name for column in columns))]
+    return Fitted(tuple(blocks), tuple(steps), model)
+
+
+def read_blocks(prepare: ColumnTransformer, columns: Sequence[Column]) -> list[Block]:
     """The features that a fitted ColumnTransformer makes of a model frame, block by block, in their order.
 
     Raises:
-        NoExactExport: some part of it has none.
+        NoExactExport: some part of it is nothing that is known here.
     """
-    if not isinstance(prepare, ColumnTransformer):
-        raise NoExactExport(f"{kind(prepare)} before the estimator has no exact export")
     if prepare.transformer_weights:
         raise NoExactExport("transformer_weights have no exact export")
     by_name = {column.name: column for column in columns}
     blocks: list[Block] = []
-    for _, transformer, selected in prepare.transformers_:
-        if _is_nothing(transformer, selected):
+    for part, transformer, selected in prepare.transformers_:
+        if isinstance(transformer, str) and transformer == "drop":
             continue
-        chosen = [by_name[name] for name in _names(prepare, selected)]
-        if any(column.is_category for column in chosen):
-            blocks += category_tables(transformer, [column.name for column in chosen])
+        names = _names(prepare, part, selected)
+        if not names:
+            continue
+        chosen = [by_name[name] for name in names]
+        if not any(column.is_category for column in chosen):
+            blocks.append(Numbers(names, tuple(steps_of(transformer))))
+        elif all(column.is_category for column in chosen):
+            blocks += category_tables(transformer, names)
         else:
-            blocks.append(_numbers(transformer, tuple(column.name for column in chosen)))
-    _check_used_once(blocks)
+            raise NoExactExport(f"{kind(transformer)} on numbers and categories together has no exact export")
+    _check_categories_used_once(blocks)
     return blocks
 
 
-def steps_of(transformer: Any) -> Iterator[Any]:
-    """The fitted steps of a transformer or a pipeline of them, without those that do nothing."""
-    steps = [step for _, step in transformer.steps] if isinstance(transformer, Pipeline) else [transformer]
-    for step in steps:
-        # scikit-learn replaces "passthrough" by a FunctionTransformer without a function.
-        if step is None or isinstance(step, str) or (isinstance(step, FunctionTransformer) and step.func is None):
-            continue
-        yield step
+def codes_of(blocks: Sequence[Block]) -> Codes:
+    """The matrix that a plan with these blocks reads: its columns in the order of the features.
+
+    A category that becomes one number is that number already. One that becomes several is a row number in the
+    tables of all such categories, laid one below the other.
+    """
+    categories: dict[str, CategoryCodes] = {}
+    first_row = 0
+    for block in blocks:
+        if isinstance(block, CategoryTable):
+            is_number = block.width == 1
+            rows = block.features[:, 0] if is_number else first_row + np.arange(len(block.features), dtype=np.float64)
+            *known, unseen, missing = rows.tolist()
+            categories[block.name] = CategoryCodes(dict(zip(block.known, known, strict=True)), missing, unseen)
+            first_row += 0 if is_number else len(block.features)
+    return Codes(tuple(name for block in blocks for name in block.names), categories)
 
 
-def _numbers(transformer: Any, names: tuple[str, ...]) -> Numbers:
-    numbers = Numbers(names)
-    for step in steps_of(transformer):
-        if isinstance(step, SimpleImputer):
-            numbers = _filled(numbers, step)
-        elif isinstance(step, StandardScaler):
-            numbers = _scaled(numbers, step)
-        elif isinstance(step, OneHotEncoder | OrdinalEncoder):
-            raise NoExactExport(f"{kind(step)} on numbers has no exact export; declare the columns as categories")
-        else:
-            raise NoExactExport(f"{kind(step)} has no exact export")
-    return numbers
+def is_plain(block: Block) -> bool:
+    """Whether the matrix of `codes_of` holds the features themselves."""
+    return block.width == 1 if isinstance(block, CategoryTable) else not block.steps
 
 
-def _filled(numbers: Numbers, imputer: SimpleImputer) -> Numbers:
-    if imputer.add_indicator:
-        raise NoExactExport("SimpleImputer with add_indicator has no exact export")
-    if not (isinstance(imputer.missing_values, float) and np.isnan(imputer.missing_values)):
-        raise NoExactExport("SimpleImputer of another missing value than NaN has no exact export")
-    if not numbers.is_plain:
-        raise NoExactExport("SimpleImputer after another step has no exact export")
-    statistics = np.asarray(imputer.statistics_, dtype=np.float64)
-    # A column without any value has no statistic, and scikit-learn leaves it out.
-    kept = np.ones(len(statistics), bool) if imputer.keep_empty_features else ~np.isnan(statistics)
-    names = tuple(name for name, keep in zip(numbers.names, kept, strict=True) if keep)
-    return Numbers(names, fill=statistics[kept])
+def _names(prepare: ColumnTransformer, name: str, selected: Any) -> tuple[str, ...]:
+    """The names behind a selection, which may be made of names, positions, a slice or a mask."""
+    if isinstance(selected, str | int | np.integer):
+        # By a name alone, and not by a list of one, the transformer gets a series.
+        raise NoExactExport(f"the column {selected!r} outside of a list has no exact export")
+    positions = prepare._transformer_to_input_indices[name]
+    return tuple(str(prepare.feature_names_in_[position]) for position in positions)
 
 
-def _scaled(numbers: Numbers, scaler: StandardScaler) -> Numbers:
-    if numbers.mean is not None or numbers.scale is not None:
-        raise NoExactExport("two StandardScalers in a row have no exact export")
-    return Numbers(
-        numbers.names,
-        fill=numbers.fill,
-        mean=scaler.mean_ if scaler.with_mean else None,
-        scale=scaler.scale_ if scaler.with_std else None,
-    )
-
-
-def _is_nothing(transformer: Any, selected: Any) -> bool:
-    return (isinstance(transformer, str) and transformer == "drop") or len(selected) == 0
-
-
-def _names(prepare: ColumnTransformer, selected: Any) -> list[str]:
-    """The names behind a selection, which may be made of names or of positions."""
-    if isinstance(selected, str):
-        return [selected]
-    if not isinstance(selected, Sequence | np.ndarray):
-        raise NoExactExport(f"a selection of columns by {kind(selected)} has no exact export")
-    return [name if isinstance(name, str) else str(prepare.feature_names_in_[name]) for name in selected]
-
-
-def _check_used_once(blocks: Sequence[Block]) -> None:
+def _check_categories_used_once(blocks: Sequence[Block]) -> None:
+    """A column of categories has one code, so it can have one table only."""
     seen: set[str] = set()
-    for name in (name for block in blocks for name in block.names):
+    for name in (block.name for block in blocks if isinstance(block, CategoryTable)):
         if name in seen:
-            raise NoExactExport(f"the column {name!r} is prepared twice")
+            raise NoExactExport(f"the category {name!r} is prepared twice")
         seen.add(name)
