@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from everfresh import __version__
-from everfresh.cli import models, specs, stack
+from everfresh.cli import keys, models, specs, stack
 
 app = typer.Typer(
     name="everfresh",
@@ -38,6 +38,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         models.retrain,
         models.rollback,
         models.score,
+        models.labels,
         models.status,
     ),
     "Specs": (specs.check, specs.schema, specs.targets),
@@ -45,3 +46,4 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(keys.app, rich_help_panel="Serving")

@@ -18,6 +18,8 @@ from everfresh.evaluation.metrics import Answer
 from everfresh.packaging.bundle import Bundle
 from everfresh.packaging.golden import largest_difference
 from everfresh.process import Service
+from everfresh.serving.access.policy import KEYS
+from everfresh.serving.access.tokens import ISSUER
 from everfresh.serving.client import Endpoint
 from everfresh.serving.state import install_bundle, wait_until_served, want_version
 
@@ -65,7 +67,8 @@ def _service(root: Path, port: int, endpoint: Endpoint) -> Service:
     return Service(
         name=_NAME,
         command=[sys.executable, "-m", "everfresh.serving", "--root", str(root), "--port", str(port)],
-        environment={},
+        # It asks nobody who they are: it is on this machine, and for this one question.
+        environment={KEYS: str(root / "keys.json"), ISSUER: ""},
         port=port,
         port_remedy="Try again.",
         is_ready=endpoint.ready,

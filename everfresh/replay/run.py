@@ -62,7 +62,7 @@ def replay(
     last = until or history.times.iloc[-1].floor("D").to_pydatetime()
     plan = plan_replay(workspace.spec, history.times.iloc[0].to_pydatetime(), last, train_until)
     begin_afresh(workspace)
-    with Endpoint(watched.url) as endpoint:
+    with watched.endpoint() as endpoint:
         running = _Replay(workspace, flows, endpoint, history, plan.start, progress)
         first = running.first_champion()
         taken = [running.take(step) for step in plan.steps]

@@ -72,14 +72,28 @@ class Prediction:
 class Endpoint:
     """One inference server at a URL. Use it as a context manager, or close it.
 
+    Args:
+        url: where its paths begin.
+        timeout_s: how long to wait for an answer.
+        key: the API key or the token to send, where the server asks for one.
+        transport: what carries the requests, for tests.
+
     >>> with Endpoint("http://127.0.0.1:8080") as endpoint:  # doctest: +SKIP
     ...     endpoint.predict("flights", {"carrier": ["AA"], "distance": [764.0]}).answer
     array([[0.79, 0.21]])
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        key: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, transport=transport)
+        known = {"authorization": f"Bearer {key}"} if key is not None else {}
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, headers=known, transport=transport)
 
     def ready(self) -> bool:
         """Whether the endpoint answers and serves what it was asked to serve; an unreachable one is not ready."""
@@ -113,6 +127,29 @@ class Endpoint:
             path_reason=facts["path_reason"],
             digest=facts["digest"],
         )
+
+    def describe(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """All that the endpoint says about the default version of a model or another one, as V2 has it.
+
+        Raises:
+            EndpointRefused: it serves no such model or version.
+            EndpointUnreachable: it does not answer.
+        """
+        path = f"/v2/models/{name}" + (f"/versions/{version}" if version is not None else "")
+        described: dict[str, Any] = self._call("GET", path)
+        return described
+
+    def metrics(self) -> str:
+        """The numbers that the endpoint counted since it started, in Prometheus' text format.
+
+        Raises:
+            EndpointRefused: it does not tell them.
+            EndpointUnreachable: it does not answer.
+        """
+        response = self._request("GET", "/metrics")
+        if response.status_code != 200:
+            raise EndpointRefused(self.url, response.status_code, "no_metrics", response.text[:200])
+        return response.text
 
     def predict(
         self,
@@ -192,12 +229,15 @@ class Endpoint:
         ids = tuple(outputs["id"]["data"]) if "id" in outputs else ()
         return Prediction(values, ids, np.full(len(values), int(content["model_version"])))
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
-            response = self._http.request(method, path, content=body, headers=headers)
+            return self._http.request(method, path, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise EndpointUnreachable(self.url, str(error) or type(error).__name__) from error
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
+        response = self._request(method, path, body)
         try:
             content = orjson.loads(response.content)
         except orjson.JSONDecodeError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from everfresh.data.inference_log.policy import LogPolicy
 from everfresh.settings import Settings
 from everfresh.spec.project import ProjectSpec
 from everfresh.targets.local import LocalTarget
@@ -10,4 +13,7 @@ from everfresh.targets.protocol import Target
 
 def targets_of(spec: ProjectSpec, settings: Settings) -> tuple[Target, ...]:
     """The targets of a spec, in its order; the first is where production is watched."""
-    return tuple(LocalTarget(port=target.port, home=settings.home) for target in spec.targets)
+    log = LogPolicy.of(spec.inference_log)
+    if settings.mode == "replay":  # what is told of a replay is told of every request
+        log = replace(log, sample=1.0)
+    return tuple(LocalTarget(port=target.port, home=settings.home, log=log) for target in spec.targets)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import everfresh
 from everfresh import process
+from everfresh.data.inference_log.policy import KEEP_ALL, LogPolicy
 from everfresh.errors import (
     BundleDamaged,
     BundleError,
@@ -30,7 +31,10 @@ from everfresh.errors import (
 )
 from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.process import Service
-from everfresh.serving.client import Endpoint
+from everfresh.serving.access.own_key import own_key
+from everfresh.serving.access.policy import KEYS
+from everfresh.serving.client import TIMEOUT_S, Endpoint
+from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import hold, last_server, read_server
 from everfresh.serving.state import (
     convergence,
@@ -40,8 +44,8 @@ from everfresh.serving.state import (
     read_workers,
     remove_bundle,
     wait_until_served,
+    want_model,
     want_removed,
-    want_version,
 )
 from everfresh.targets.capabilities import CAPABILITIES
 from everfresh.targets.protocol import Prediction
@@ -68,13 +72,16 @@ class LocalTarget:
         port: where it listens on 127.0.0.1.
         home: the stack's folder; what the server needs lies in `serving/<port>` below it.
         workers: processes that answer requests; only a server that is not running yet takes notice.
+        log: what the inference log keeps of the requests for what is deployed.
     """
 
-    def __init__(self, port: int, home: Path, workers: int = 1) -> None:
+    def __init__(self, port: int, home: Path, workers: int = 1, log: LogPolicy = KEEP_ALL) -> None:
         self.port = port
         self.root = home / "serving" / str(port)
         self._home = home
+        self._keys = Path(os.environ.get(KEYS) or home / "keys.json").absolute()
         self._workers = workers
+        self._log = log
         self._service = f"serving-{port}"
 
     @property
@@ -100,6 +107,10 @@ class LocalTarget:
     def address(self, model: str) -> str:
         """Where requests for the model go."""
         return f"{self.url}/v2/models/{model}/infer"
+
+    def endpoint(self, timeout_s: float = TIMEOUT_S) -> Endpoint:
+        """A client of the server, with this machine's own key where the server asks for one."""
+        return Endpoint(self.url, timeout_s=timeout_s, key=own_key(self._keys))
 
     def start(self) -> None:
         """Let the server run, and wait until it serves again what it served when it last ran.
@@ -171,7 +182,7 @@ class LocalTarget:
         if read_server(self.root) is None:
             raise NotServing(model, self.name)
         try:
-            with Endpoint(self.url) as endpoint:
+            with self.endpoint() as endpoint:
                 answered = endpoint.predict(model, columns, record=False)
         except EndpointRefused as error:
             if error.code == "unknown_model":
@@ -220,7 +231,7 @@ class LocalTarget:
         return Service(
             name=self._service,
             command=[sys.executable, *command, "--workers", str(self._workers)],
-            environment=_importable(),
+            environment={**_importable(), KEYS: str(self._keys)},
             port=None if is_ours else self.port,
             port_remedy=_REMEDY,
             is_ready=lambda: read_server(self.root) is not None and self._has_settled() and self._answers(),
@@ -231,8 +242,9 @@ class LocalTarget:
         """Put the bundle in its place and have it served, unless it is; whatever is raised says why it is not."""
         model = bundle.manifest.name
         install_bundle(self.root, bundle, version=version)
-        if not convergence(self.root, model, version).served:
-            want_version(self.root, model, version)
+        wanted = DesiredModel(version, log=self._log)
+        if not convergence(self.root, model, version).served or read_desired(self.root).models.get(model) != wanted:
+            want_model(self.root, model, wanted)
         reached = wait_until_served(self.root, model, version, timedelta(seconds=_DEPLOY_SECONDS))
         if not reached.served:
             raise TargetError(reached.reason)
@@ -244,7 +256,7 @@ class LocalTarget:
         """Want again what was served before."""
         wanted = read_desired(self.root).versions.get(model)
         if former is not None and wanted != former:
-            want_version(self.root, model, former)
+            want_model(self.root, model, DesiredModel(former, log=self._log))
             wait_until_served(self.root, model, former, timedelta(seconds=_SETTLE_SECONDS))
         elif former is None and wanted == version:
             want_removed(self.root, model)
@@ -270,13 +282,13 @@ class LocalTarget:
         return sum(worker.generation >= generation for worker in read_workers(self.root)) >= server.workers
 
     def _answers(self) -> bool:
-        with suppress(EndpointUnreachable, EndpointRefused), Endpoint(self.url, timeout_s=_ASK_SECONDS) as endpoint:
+        with suppress(EndpointUnreachable, EndpointRefused), self.endpoint(_ASK_SECONDS) as endpoint:
             endpoint.versions()
             return True
         return False
 
     def _answered_version(self, model: str) -> int | None:
-        with suppress(EndpointUnreachable), Endpoint(self.url, timeout_s=_ASK_SECONDS) as endpoint:
+        with suppress(EndpointUnreachable), self.endpoint(_ASK_SECONDS) as endpoint:
             return endpoint.versions().get(model)
         return None
 
