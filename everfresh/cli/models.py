@@ -91,6 +91,22 @@ def score(
         show(f"{scored.rows:,} rows scored by v{scored.version}: {scored.file}")
 
 
+def labels(
+    project: Project,
+    table: Annotated[str, typer.Argument(help="A CSV or Parquet file or glob with ids and labels.")],
+    json: AsJson = False,
+) -> None:
+    """Bring the labels of a table back to the rows that were served."""
+    from everfresh.loop.labelling import bring_labels
+    from everfresh.loop.workspace import open_workspace
+
+    brought = bring_labels(open_workspace(project), str(_from_here(table)), datetime.now(UTC))
+    if json:
+        show_json(brought.to_json())
+    else:
+        show(str(brought))
+
+
 def status(project: Project, json: AsJson = False) -> None:
     """What is registered, what serves, and how it does."""
     from everfresh.loop.status import status_of

@@ -16,6 +16,7 @@ from everfresh.data.inference import infer_columns
 from everfresh.data.schema_check import check_schema
 from everfresh.data.splits import split_rows
 from everfresh.data.table import check_labels, known_rows, load_table
+from everfresh.errors import MissingColumn
 from everfresh.settings import Settings
 from everfresh.spec.loading import Project
 from everfresh.training.examples import Examples, examples_of, joined
@@ -65,6 +66,9 @@ def learning_rows(project: Project, settings: Settings, as_of: datetime | None =
     """
     spec = project.spec
     table = load_table(project, settings)
+    for column in spec.inference_log.redact:
+        if column not in table.frame.columns:  # a typo would leave the column as it is in the log
+            raise MissingColumn(column, "what inference_log.redact names", list(table.frame.columns))
     known = known_rows(table, spec.data, window=spec.training.window, as_of=as_of)
     check_labels(known.frame, spec.data, spec.task)
     features = infer_columns(known.frame, spec.data)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from everfresh.errors import EverfreshError
+from everfresh.loop.serving_status import ServingStatus, serving_status
 from everfresh.loop.watch import LATEST
 from everfresh.loop.workspace import Workspace
 from everfresh.registry.versions import ModelVersion
@@ -16,11 +17,25 @@ from everfresh.registry.versions import ModelVersion
 
 @dataclass(frozen=True)
 class TargetStatus:
-    """One target: where requests go, and the version that answers there as the target itself says."""
+    """One target: where requests go, and the version that answers there as the target itself says.
+
+    Attributes:
+        name: how it is called.
+        address: where requests go.
+        version: the version that answers where nothing else is said; None where there is none.
+        serving: what else it says about the model; None where it says no more.
+    """
 
     name: str
     address: str
     version: int | None
+    serving: ServingStatus | None = None
+
+    def lines(self) -> Mapping[str, str]:
+        """For people, a line each."""
+        first = f"{f'v{self.version}' if self.version else 'nothing'} at {self.address}"
+        more = self.serving.lines() if self.serving is not None else {}
+        return {self.name: first, **{f"{self.name} {what}": line for what, line in more.items()}}
 
 
 @dataclass(frozen=True)
@@ -51,10 +66,7 @@ class ProjectStatus:
 
     def lines(self) -> Mapping[str, object]:
         """For people, a line each."""
-        served = {
-            target.name: f"{f'v{target.version}' if target.version else 'nothing'} at {target.address}"
-            for target in self.targets
-        }
+        served = {what: line for target in self.targets for what, line in target.lines().items()}
         registered = {"champion": self.champion, "challenger": self.challenger, "previous": self.previous}
         odd = {} if self.in_step else {"attention": f"what serves is not the champion: {self._remedy}"}
         return {"project": self.project, **registered, **served, "last check": self.last_check, **odd}
@@ -71,8 +83,10 @@ def status_of(workspace: Workspace) -> ProjectStatus:
     registry, name = workspace.registry, workspace.name
     champion = registry.champion(name)
     serving = champion.version if champion else None
+    now = datetime.now(UTC)
     targets = tuple(
-        TargetStatus(target.name, target.address(name), _served(workspace, target)) for target in workspace.targets
+        TargetStatus(target.name, target.address(name), _served(workspace, target), serving_status(target, name, now))
+        for target in workspace.targets
     )
     return ProjectStatus(
         project=name,

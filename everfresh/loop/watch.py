@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
+from everfresh.data.columns import Column
 from everfresh.data.inference_log import FEATURE_PREFIX, LabelledLog, read_labels, read_log, with_labels
 from everfresh.data.schema_check import check_schema
 from everfresh.data.windows import Window
@@ -46,7 +48,7 @@ def check(workspace: Workspace, champion: ModelVersion, as_of: datetime) -> Moni
     served = _served_rows(workspace, bundle, champion, Window(window.start - spec.data.label_delay, as_of))
     current = served[served["time"] >= pd.Timestamp(window.start)]
     checks = checks_per_year(policy.schedule)
-    profile = Profile.from_json(bundle.profile)
+    profile = _watched(Profile.from_json(bundle.profile), workspace.spec.inference_log.redact)
     counts = count_log(profile, current, version=champion.version)
     return MonitoringReport(
         project=workspace.name,
@@ -55,7 +57,7 @@ def check(workspace: Workspace, champion: ModelVersion, as_of: datetime) -> Moni
         window=window,
         drift=measure_drift(profile, counts, policy.drift, checks_per_year=checks, window=window),
         performance=_performance(workspace, champion, bundle, served, as_of),
-        quality=_quality(bundle, current),
+        quality=_quality(bundle, current, workspace.spec.inference_log.redact),
     )
 
 
@@ -140,12 +142,23 @@ def _served_rows(workspace: Workspace, bundle: Bundle, champion: ModelVersion, w
     nor the other for a profile.
     """
     log = read_log(inference_root(workspace), workspace.name, window=window)
-    numbers = [f"{FEATURE_PREFIX}{column.name}" for column in bundle.manifest.columns if not column.is_category]
+    columns = _unredacted(bundle.manifest.columns, workspace.spec.inference_log.redact)
+    numbers = [f"{FEATURE_PREFIX}{column.name}" for column in columns if not column.is_category]
     clashing = [name for name in numbers if name in log and not pd.api.types.is_numeric_dtype(log[name])]
     if not clashing:
         return log
     own = log[log["version"] == champion.version]
     return own.assign(**{name: pd.to_numeric(own[name], errors="coerce") for name in clashing})
+
+
+def _watched(profile: Profile, redacted: Collection[str]) -> Profile:
+    """The profile without features that the log does not show: a hash is no category, and nothing is not missing."""
+    seen = tuple(column for column in profile.columns if column.role != "feature" or column.name not in redacted)
+    return replace(profile, columns=seen)
+
+
+def _unredacted(columns: Sequence[Column], redacted: Collection[str]) -> list[Column]:
+    return [column for column in columns if column.name not in redacted]
 
 
 def _performance(
@@ -171,13 +184,13 @@ def _performance(
     return (report,)
 
 
-def _quality(bundle: Bundle, log: pd.DataFrame) -> tuple[str, ...]:
+def _quality(bundle: Bundle, log: pd.DataFrame, redacted: Collection[str]) -> tuple[str, ...]:
     """What the schema forbids in the served rows, one sentence each."""
     if len(log) < FEWEST_ROWS:
         return ()
     features = log[[name for name in log.columns if name.startswith(FEATURE_PREFIX)]]
     frame = features.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
-    return tuple(str(violation) for violation in check_schema(frame, bundle.manifest.columns))
+    return tuple(str(violation) for violation in check_schema(frame, _unredacted(bundle.manifest.columns, redacted)))
 
 
 def _last_retrain(workspace: Workspace, as_of: datetime) -> datetime | None:

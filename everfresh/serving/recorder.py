@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from everfresh.data.inference_log import FEATURE_PREFIX, log_schema, write_rows
+from everfresh.data.inference_log import LogPolicy, write_rows
+from everfresh.data.inference_log.policy import KEEP_ALL, hash_key
 from everfresh.serving.arrow import keep_pandas_out
-from everfresh.serving.decoding import Rows
 from everfresh.serving.inference import AnsweredBatch
+from everfresh.serving.keeper import Keeper
+from everfresh.serving.log_table import log_table
 from everfresh.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -30,13 +27,18 @@ MOST_WAITING_ROWS = 200_000
 class Recorder:
     """Keeps inferences in memory and writes them as Parquet from a thread of its own.
 
-    Rows are dropped, and counted as dropped, where the disk refuses them or is slower than the requests.
+    Rows are dropped, and counted as dropped, where the disk refuses them or is slower than the requests. The files are
+    kept in order by another thread; see `Keeper`.
     """
 
-    def __init__(self, root: Path, metrics: Metrics) -> None:
+    def __init__(self, root: Path, metrics: Metrics, environment: Mapping[str, str] = os.environ) -> None:
         keep_pandas_out()
         self._root = root
         self._metrics = metrics
+        self._environment = environment
+        self._keeper = Keeper(root, metrics, environment)
+        self._policies: dict[str, LogPolicy] = {}
+        self._key: bytes | None = None
         self._waiting: deque[AnsweredBatch] = deque()
         self._waiting_rows = 0
         self._lock = threading.Lock()
@@ -48,6 +50,7 @@ class Recorder:
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
+        self._keeper.start()
 
     def stop(self) -> None:
         """Write what is waiting, and end."""
@@ -56,6 +59,12 @@ class Recorder:
         if self._thread.is_alive():
             self._thread.join()
         self.flush()
+        self._keeper.stop()
+
+    def set_policy(self, name: str, policy: LogPolicy) -> None:
+        """Keep of a model's traffic what the policy says, from the next flush on."""
+        self._policies[name] = policy
+        self._keeper.set_policy(name, policy)
 
     def record(self, batch: AnsweredBatch) -> None:
         """Keep answers for the next flush; takes a microsecond and never raises."""
@@ -88,9 +97,14 @@ class Recorder:
             self.flush()
 
     def _write(self, name: str, batches: Sequence[AnsweredBatch], *, is_shadow: bool) -> None:
+        policy = self._policies.get(name, KEEP_ALL)
         rows = sum(batch.rows.batch.rows for batch in batches)
         try:
-            write_rows(self._root, name, log_table(batches), shadow=is_shadow)
+            taken = batches if policy.sample >= 1 else _sample(batches, policy)
+            written = sum(batch.rows.batch.rows for batch in taken)
+            if taken:
+                key = self._hash_key() if policy.hashed else b""
+                write_rows(self._root, name, log_table(taken, policy, key), shadow=is_shadow)
         except Exception as error:  # whatever it is: the thread must live, and requests go on
             self._metrics.log_dropped(rows)
             # Once for each kind of failure: a full disk must not fill the other log, too.
@@ -99,49 +113,18 @@ class Recorder:
                 self._last_failure = kind
                 logger.error("The inference log of %s cannot be written, rows are dropped: %s", name, error)
         else:
-            self._metrics.log_written(rows)
+            self._metrics.log_written(written)
+            if written < rows:
+                self._metrics.log_sampled_out(rows - written)
             self._last_failure = ""
 
-
-def log_table(batches: Sequence[AnsweredBatch]) -> pa.Table:
-    """Answers of one version, in the columns of `everfresh.data.inference_log.log_schema`."""
-    manifest = batches[0].model.manifest
-    asked = [one for batch in batches for one in batch.asked]
-    counts = [count for batch in batches for count in batch.counts]
-    received_ns = np.array([one.received_ns for one in asked], dtype=np.int64)
-    answered_ns = np.repeat([batch.answered_ns for batch in batches], [len(batch.asked) for batch in batches])
-    received = np.repeat(received_ns // 1000, counts).view("datetime64[us]")
-    rows = [batch.rows for batch in batches]
-    answer = np.concatenate([batch.answer for batch in batches])
-    columns: list[Any] = [
-        list(chain.from_iterable(batch.row_ids() for batch in batches)),
-        _times(rows, received),
-        received,
-        np.full(len(answer), manifest.name, dtype=object),
-        np.full(len(answer), batches[0].model.version),
-        list(chain.from_iterable([batch.variant] * batch.rows.batch.rows for batch in batches)),
-        [one.request_id for one, count in zip(asked, counts, strict=True) for _ in range(count)],
-        np.repeat((answered_ns - received_ns) / 1e9, counts),
-    ]
-    for column in manifest.columns:
-        if column.is_category:
-            columns.append(list(chain.from_iterable(part.batch.categories[column.name] for part in rows)))
-        else:
-            columns.append(np.concatenate([part.batch.numbers[column.name] for part in rows]))
-    columns += list(answer.T) if manifest.classes else [answer]
-    schema = log_schema(manifest.columns, manifest.classes)
-    # from_pandas: NaN, the missing number, becomes null.
-    arrays = [
-        pa.array(values, field.type, from_pandas=field.name.startswith(FEATURE_PREFIX))
-        for values, field in zip(columns, schema, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    def _hash_key(self) -> bytes:
+        if self._key is None:
+            self._key = hash_key(self._root, self._environment)
+        return self._key
 
 
-def _times(parts: Sequence[Rows], received: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """When the rows happened: by their own account, else when they came."""
-    unknown = np.datetime64("NaT", "us")
-    told = np.concatenate(
-        [part.times if part.times is not None else np.full(part.batch.rows, unknown) for part in parts]
-    )
-    return np.where(np.isnat(told), received, told)
+def _sample(batches: Sequence[AnsweredBatch], policy: LogPolicy) -> list[AnsweredBatch]:
+    """The requests that the policy takes."""
+    parts = [batch.part([policy.takes(one.request_id) for one in batch.asked]) for batch in batches]
+    return [part for part in parts if part is not None]

@@ -15,7 +15,14 @@ from everfresh.spec.promotion import BeatsBaselineGate, BeatsChampionGate, Calib
 
 def contradictions(spec: ProjectSpec) -> tuple[Fault, ...]:
     """Every place where two sections of a spec contradict each other, or ask for what cannot be done."""
-    return (*_columns(spec), *_training(spec), *_gates(spec), *_targets(spec), *_retraining(spec))
+    return (
+        *_columns(spec),
+        *_training(spec),
+        *_gates(spec),
+        *_targets(spec),
+        *_inference_log(spec),
+        *_retraining(spec),
+    )
 
 
 def _columns(spec: ProjectSpec) -> Iterator[Fault]:
@@ -70,6 +77,22 @@ def _targets(spec: ProjectSpec) -> Iterator[Fault]:
         if target.rollout.kind not in target.rollouts:
             allowed = f"a {target.kind} target can do: {', '.join(target.rollouts)}"
             yield Fault(f"{path}.rollout.kind", repr(target.rollout.kind), allowed)
+
+
+def _inference_log(spec: ProjectSpec) -> Iterator[Fault]:
+    data, log = spec.data, spec.inference_log
+    needed = {
+        data.label: "the label is never in the log: it comes back by id",
+        data.time_column: "windows are cut by the time of the rows",
+        data.id_column: "labels come back by the id; give rows ids that say nothing about anybody",
+    }
+    for column in log.redact:
+        if column in needed:
+            yield Fault(f"inference_log.redact.{column}", repr(log.redact[column]), needed[column])
+    waits = data.label_delay + timedelta(days=spec.monitoring.current.days)
+    if log.keep < waits:
+        allowed = f"a check looks back {format_duration(waits)}: monitoring.current.days and data.label_delay"
+        yield Fault("inference_log.keep", repr(format_duration(log.keep)), allowed)
 
 
 def _retraining(spec: ProjectSpec) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from everfresh.spec.data import DataSpec
 from everfresh.spec.fields import Name, Section, refuse_empty
+from everfresh.spec.inference_log import InferenceLogSpec
 from everfresh.spec.metrics import DEFAULT_METRIC, Metric, Task
 from everfresh.spec.monitoring import MonitoringSpec, RetrainingSpec
 from everfresh.spec.promotion import BeatsBaselineGate, BeatsChampionGate, Gate, ParityGate, PromotionSpec, ServableGate
@@ -28,6 +29,7 @@ class ProjectSpec(Section):
     targets: Annotated[tuple[TargetSpec, ...], AfterValidator(refuse_empty)] = Field(
         (LocalTargetSpec(kind="local"),), description="Where it serves; the first one is watched."
     )
+    inference_log: InferenceLogSpec = Field(InferenceLogSpec(), description="What is kept of requests and answers.")
     monitoring: MonitoringSpec = Field(MonitoringSpec(), description="How production is watched.")
     retraining: RetrainingSpec = Field(RetrainingSpec(), description="When the model is trained anew.")
 

@@ -264,3 +264,14 @@ def test_a_setting_that_means_nothing_is_said_in_a_sentence(
 
     assert ended.code == 1
     assert ended.err.startswith("The variable EVERFRESH_PREFECT_PORT is 'the usual one'")
+
+
+def test_labels_of_a_table_are_brought_back_once(run: Run, project: Project, tmp_path: Path) -> None:
+    project()
+    table = tmp_path / "labels.csv"
+    pd.DataFrame({"id": ["r0-0", "elsewhere"], "label": ["yes", "no"]}).to_csv(table, index=False)
+    first = run("labels", "rides", str(table))
+    assert (first.code, first.out) == (0, "0 labels accepted; 2 of ids that were never served\n")
+    assert json.loads(run("labels", "rides", str(table), "--json").out) == {
+        "accepted": 0, "unknown": 2, "repeated": 0, "contradicted": 0, "missing": 0,
+    }  # fmt: skip

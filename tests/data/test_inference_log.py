@@ -26,7 +26,7 @@ def served(
     schema = log_schema(columns, classes)
     times = [DAY + timedelta(days=day, hours=hour) for hour in range(len(ids))]
     known = {"id": list(ids), "time": times, "received": times, "version": [version] * len(ids)}
-    others = {name: values.get(name.partition(".")[2]) or [None] * len(ids) for name in schema.names[4:]}
+    others = {name: values.get(name.partition(".")[2]) or [None] * len(ids) for name in {*schema.names} - {*known}}
     return pa.table(known | others, schema=schema)
 
 
@@ -46,7 +46,8 @@ def test_what_was_served_is_read_back_in_the_order_of_time(tmp_path: Path) -> No
     assert log["x.carrier"].isna().tolist() == [False, False, True, True]
     assert str(log["time"].dtype) == "datetime64[us, UTC]"
     assert list(log.columns) == [
-        "id", "time", "received", "version", "request_id", "x.distance", "x.carrier", "p.0", "p.1"
+        "id", "time", "received", "model", "version", "variant", "request_id", "latency_s",
+        "x.distance", "x.carrier", "p.0", "p.1",
     ]  # fmt: skip
 
 
@@ -147,23 +148,22 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_a_file_that_retention_removes_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = write_rows(tmp_path, "m", served("old"))
     write_rows(tmp_path, "m", served("new", day=1))
-    read_table = pq.read_table
+    opened = pq.ParquetFile
 
-    def removing(file: Path, **options: object) -> pa.Table:
+    def removing(file: Path) -> pq.ParquetFile:
         removed.unlink(missing_ok=True)
-        return read_table(file, **options)
+        return opened(file)
 
-    monkeypatch.setattr(pq, "read_table", removing)
+    monkeypatch.setattr(pq, "ParquetFile", removing)
 
     assert read_log(tmp_path, "m")["id"].tolist() == ["new"]
 
 
 def test_a_disk_that_refuses_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(table: pa.Table, where: object) -> None:
-        where.write(b"PAR1")  # type: ignore[attr-defined]
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
 
     with pytest.raises(OSError, match="No space left"):
         write_rows(tmp_path, "m", served("a"))

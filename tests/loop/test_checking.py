@@ -71,3 +71,12 @@ def test_a_spec_that_is_not_there_is_said_with_the_one_that_is_meant(projects: P
 def test_an_empty_folder_is_said(checkout: Settings) -> None:
     with pytest.raises(SpecNotFound, match="There is none yet"):
         check_specs([], checkout)
+
+
+def test_a_caution_is_said_and_is_no_fault(checkout: Settings, table: pd.DataFrame) -> None:
+    write_project(checkout.projects, table.head(10), inference_log={"redact": {"carrier": "hash"}})
+    (found,) = check_specs(["rides"], checkout)
+    assert found.faults == ()
+    assert str(found).splitlines()[0].endswith("rides.yaml: no faults")
+    assert "'carrier' is hashed in the log, so its drift and its quality are not watched" in str(found).splitlines()[1]
+    assert found.to_json()["cautions"] == list(found.cautions)

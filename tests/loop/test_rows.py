@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from everfresh.errors import DataError, NotNumbers, OneClass, UnparsableTimes
+from everfresh.errors import DataError, MissingColumn, NotNumbers, OneClass, UnparsableTimes
 from everfresh.loop.rows import LearningRows, learning_rows
 from everfresh.loop.workspace import Workspace
 from everfresh.testing.projects import day
@@ -78,3 +78,11 @@ def test_a_table_that_cannot_be_learned_from_is_said_in_a_sentence(
 
     with pytest.raises(error, match=sentence):
         rows_of(workspace, None if label == "minutes" else 75)
+
+
+def test_a_redacted_column_that_the_table_lacks_is_told_before_anything_is_logged(make: Make) -> None:
+    """A typo would leave the column in the log as it is."""
+    with pytest.raises(
+        MissingColumn, match=r"'carier', which is what inference_log.redact names. Did you mean 'carrier'"
+    ):
+        rows_of(make(inference_log={"redact": {"carier": "drop"}}))

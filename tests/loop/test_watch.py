@@ -7,15 +7,18 @@ from time import process_time
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from everfresh.data.columns import Column
 from everfresh.data.inference_log import log_schema, write_labels, write_rows
+from everfresh.data.inference_log.policy import hashed
 from everfresh.loop.release import release
 from everfresh.loop.watch import check, decide, events, gather_facts, inference_root, write_latest
 from everfresh.loop.workspace import Workspace
 from everfresh.monitoring.report import MonitoringReport
 from everfresh.registry.versions import ModelVersion
+from everfresh.spec.inference_log import InferenceLogSpec
 from everfresh.testing.projects import day, open_in_memory, rides, send_labels, serve, train, write_project
 
 NOW = day(70)  # the champion, v1, learned from rows up to day 22; v2 was trained for day 45
@@ -206,8 +209,9 @@ def test_a_column_that_was_a_category_before_does_not_confuse_the_check(
     schema = log_schema(former, ("no", "yes"))
     moments = [day(64)] * 100
     rows = {
-        "id": [f"f{n}" for n in range(100)], "time": moments, "received": moments, "version": [9] * 100,
-        "request_id": ["q"] * 100, "x.distance": ["far"] * 100, "x.stops": [1.0] * 100, "p.no": [0.5] * 100,
+        "id": [f"f{n}" for n in range(100)], "time": moments, "received": moments, "model": ["rides"] * 100,
+        "version": [9] * 100, "variant": ["default"] * 100, "request_id": ["q"] * 100, "latency_s": [0.001] * 100,
+        "x.distance": ["far"] * 100, "x.stops": [1.0] * 100, "p.no": [0.5] * 100,
         "p.yes": [0.5] * 100,
     }  # fmt: skip
     write_rows(inference_root(workspace), "rides", pa.table(rows, schema=schema))
@@ -382,7 +386,9 @@ def test_a_check_of_a_long_log_takes_a_moment(workspace: Workspace) -> None:
         moments = np.datetime64("2013-01-31") + (np.arange(1000) * 11 + number * 11_000).astype("timedelta64[s]")
         late = random.random(1000)
         columns = {
-            "id": ids, "time": moments, "received": moments, "version": np.ones(1000, int), "request_id": ids,
+            "id": ids, "time": moments, "received": moments, "model": ["rides"] * 1000,
+            "version": np.ones(1000, int), "variant": ["default"] * 1000, "request_id": ids,
+            "latency_s": np.full(1000, 0.001),
             "x.distance": random.normal(900, 300, 1000), "x.stops": random.integers(0, 4, 1000).astype(float),
             "x.weekend": (random.random(1000) < 0.3).astype(float), "x.carrier": random.choice(["AA", "B6"], 1000),
             "p.no": 1 - late, "p.yes": late,
@@ -402,3 +408,26 @@ def test_a_check_of_a_long_log_takes_a_moment(workspace: Workspace) -> None:
     assert facts.labels_since > 200_000
     assert checked < 1.5
     assert gathered < 1.5
+
+
+def test_a_feature_that_the_log_does_not_show_raises_no_alarm(workspace: Workspace, table: pd.DataFrame) -> None:
+    """The hash of a category is none of the categories, and what is left out is not missing to the model."""
+    version = champion(workspace)
+    part = between(table, 60, 70)
+    serve(workspace, part, version)
+    (file,) = inference_root(workspace).rglob("*.parquet")
+    log = pq.read_table(file).drop_columns("x.distance")
+    hashes = pa.array(hashed(log["x.carrier"].to_pylist(), b"secret"), pa.string())
+    log = log.set_column(log.column_names.index("x.carrier"), "x.carrier", hashes)
+    file.unlink()
+    write_rows(inference_root(workspace), "rides", log)
+    assert check_now(workspace).status == "ALARM"
+
+    redacting = InferenceLogSpec(redact={"carrier": "hash", "distance": "drop"})
+    spec = workspace.spec.model_copy(update={"inference_log": redacting})
+    redacted = replace(workspace, project=replace(workspace.project, spec=spec))
+    report = check_now(redacted)
+
+    assert report.status == "OK"
+    assert {found.column for found in report.drift.columns}.isdisjoint({"carrier", "distance"})
+    assert report.quality == ()

@@ -12,7 +12,11 @@ Faults = Callable[[str | bytes], tuple[Fault, ...]]
 @pytest.mark.parametrize(("line", "path", "allowed"), [
     ("monitorin: {}", "monitorin", "did you mean 'monitoring'?"),
     ("label_delay: 1d", "label_delay", "did you mean data.label_delay?"),
-    ("zzz: 1", "zzz", "allowed are name, task, data, training, promotion, targets, monitoring, retraining"),
+    (
+        "zzz: 1",
+        "zzz",
+        "allowed are name, task, data, training, promotion, targets, inference_log, monitoring, retraining",
+    ),
     ("training: {candidats: []}", "training.candidats", "did you mean 'candidates'?"),
     ("retraining: {when: {drfit: true}}", "retraining.when.drfit", "did you mean 'drift'?"),
     ("targets: [{kind: local, prot: 1}]", "targets[0].prot", "did you mean 'port'?"),
