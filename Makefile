@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: run up down test test-all check format bench lock clean
+.PHONY: run up down test test-all check format bench bench-serving lock clean
 
 run: $(VENV)/run.done          ## the worked example: a year of flights in minutes
 	@$(BIN)/everfresh run $(PROJECT)
@@ -32,9 +32,12 @@ format: $(VENV)/test.done
 bench: $(VENV)/test.done       ## the figures of the documentation
 	$(BIN)/python benchmarks/drift_false_alarms.py
 
+bench-serving: $(VENV)/test.done ## everfresh beside other model servers; ARGS="--quick" to see whether it works
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet --no-header --no-annotate
 lock:                          ## pin anew, from what pyproject.toml allows
-	$(BIN)/$(COMPILE) pyproject.toml --extra prefect --extra aws --extra azure --extra postgres --extra flights --group build -o requirements.lock
+	$(BIN)/$(COMPILE) pyproject.toml --extra prefect --extra aws --extra azure --extra postgres --extra grpc --extra oidc --extra otel --extra flights --group build -o requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -o requirements-dev.lock
 	$(BIN)/$(COMPILE) -c requirements.lock deployments/serving.in -o deployments/serving.lock
 

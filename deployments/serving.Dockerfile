@@ -30,7 +30,10 @@ VOLUME ["/var/lib/everfresh", "/tmp"]
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=2)"]
-# Whoever reaches this port may ask and send labels: put it behind what knows who that is.
+    CMD ["python", "-S", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=2)"]
+# It listens for other machines, so it starts only where it knows whom to let in: with keys in keys.json of its volume, with
+# EVERFRESH_OIDC_ISSUER, or, behind what knows who asks, with --open. With TLS, ask for its health in another way.
+# On SIGTERM it answers what it was asked, for 10 s at most, and writes its log: give it 30 s (docker run --stop-timeout 30).
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "everfresh.serving"]
 CMD ["--root", "/var/lib/everfresh", "--host", "0.0.0.0", "--port", "8080"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from everfresh.errors import EverfreshError, PortTaken, RootTaken
+from everfresh.serving.access.tls import MINIMA, tls_options
 from everfresh.serving.presence import EXIT_TAKEN
 from everfresh.serving.server import ServerOptions, serve
 
@@ -33,7 +34,23 @@ def _options(arguments: Sequence[str] | None) -> ServerOptions:
     parser.add_argument("--port", type=int, required=True, help="the port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
-    return ServerOptions(**vars(parser.parse_args(arguments)))
+    parser.add_argument("--grpc-port", type=int, help="speak gRPC as well, on this port")
+    parser.add_argument(
+        "--memory-mb", type=int, help="megabytes of bundles in a worker's memory; those least used leave it"
+    )
+    parser.add_argument(
+        "--open", dest="is_open", action="store_true", help="let other machines in without asking who they are"
+    )
+    parser.add_argument("--tls-cert", type=Path, help="speak TLS with this certificate (PEM, with its chain)")
+    parser.add_argument("--tls-key", type=Path, help="its key (PEM, PKCS#8, without a password)")
+    parser.add_argument("--tls-client-ca", type=Path, help="let in only clients with a certificate of this authority")
+    parser.add_argument("--tls-crl", type=Path, help="what that authority revoked (PEM)")
+    parser.add_argument("--tls-minimum", choices=MINIMA, default="1.3", help="the oldest TLS (default: 1.3)")
+    given = vars(parser.parse_args(arguments))
+    if given["grpc_port"] == given["port"]:
+        parser.error("--grpc-port must be another port than --port")
+    tls = [given.pop(f"tls_{part}") for part in ("cert", "key", "client_ca", "crl", "minimum")]
+    return ServerOptions(**given, tls=tls_options(*tls))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ import pyarrow as pa
 def keep_pandas_out() -> None:
     """Let pyarrow find out now that it has no pandas, which it does once; others may import it afterwards.
 
-    For processes that write tables and never turn one into a frame.
+    For processes that write tables and never turn one into a frame. Their tables are small, so they live without the
+    arenas of Arrow's own allocator, too.
     """
+    pa.set_memory_pool(pa.system_memory_pool())
     if "pandas" in sys.modules:
         return
     sys.meta_path.insert(0, _NoPandas)

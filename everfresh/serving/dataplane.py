@@ -23,11 +23,13 @@ import numpy as np
 from everfresh.packaging.batch import Answer
 from everfresh.serving.decoding import MOST_ROWS, Rows
 from everfresh.serving.inference import AnsweredBatch, Asked, Choice, Inference, Table, Variant
+from everfresh.serving.logs import about
 from everfresh.serving.metrics import Labels, Metrics
 from everfresh.serving.models import LoadedModel, ModelTable
 from everfresh.serving.recorder import Recorder
 from everfresh.serving.refusals import DeadlineExceeded, ModelFailed, Overloaded, Refusal
 from everfresh.serving.shadow import Shadow
+from everfresh.serving.trails import Trails
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +61,19 @@ class _Lane:
 class DataPlane:
     """Answers questions with the models of a table, and has them recorded."""
 
-    def __init__(self, models: ModelTable, recorder: Recorder, metrics: Metrics, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        models: ModelTable,
+        recorder: Recorder,
+        metrics: Metrics,
+        threads: ThreadPoolExecutor,
+        trails: Trails | None = None,
+    ) -> None:
         self.models = models
         self._recorder = recorder
         self._metrics = metrics
         self._threads = threads
+        self._trails = trails
         self._lanes: dict[LoadedModel, _Lane] = {}
         # How many questions are on their way here: a transport counts them while their bodies arrive.
         self.coming = 0
@@ -115,6 +125,9 @@ class DataPlane:
         Raises:
             Refusal: as `infer`.
         """
+        if asked.deadline is not None and asked.deadline < time.monotonic():
+            self._metrics.expired(choice.model.name)
+            raise DeadlineExceeded
         (answered,) = self._answer(choice.model, [asked], choice.variant, choice.shadow)
         if isinstance(answered, Refusal):
             raise answered
@@ -183,16 +196,22 @@ class DataPlane:
         They are read as one table; where that is refused, each is read alone, so that it is told of its own fault
         and no other suffers from it.
         """
+        started_ns = time.time_ns() if self._trails is not None else 0
         try:
             counts = [_row_count(one.question.table) for one in asked]
             rows = model.reader.read(_joined([one.question.table for one in asked]))
-            answer = _score(model, rows)
+            answer = _score(model, rows, asked)
         except Refusal as refusal:
             if len(asked) > 1:
                 return [self._answer(model, [one], variant, shadow)[0] for one in asked]
             self._metrics.refused(model.name, model.version)
+            if self._trails is not None:
+                count = _row_count(asked[0].question.table)
+                self._trails.refused(model, variant, asked[0], count, started_ns, refusal)
             return [refusal]
         batch = AnsweredBatch(model, variant, rows, answer, asked, counts, time.time_ns())
+        if self._trails is not None:
+            self._trails.answered(batch, started_ns)
         recorded = batch.recorded()
         if recorded is not None:
             self._recorder.record(recorded)
@@ -247,14 +266,18 @@ def _joined(tables: Sequence[Table]) -> Table:
     return {name: list(chain.from_iterable(map(itemgetter(name), tables))) for name in tables[0]}
 
 
-def _score(model: LoadedModel, rows: Rows) -> Answer:
+def _score(model: LoadedModel, rows: Rows, asked: Sequence[Asked]) -> Answer:
     try:
         answer = model.scorer.score(rows.batch)
     except Exception as error:
-        logger.exception("%s v%s failed on %s rows", model.name, model.version, rows.batch.rows)
+        who = about(*(one.request_id for one in asked))
+        logger.exception("%s v%s failed on %s rows", model.name, model.version, rows.batch.rows, extra=who)
         raise ModelFailed(model.name, model.version) from error
     if len(answer) != rows.batch.rows or not np.isfinite(answer).all():
-        logger.error("%s v%s answered %s rows with no finite number", model.name, model.version, rows.batch.rows)
+        who = about(*(one.request_id for one in asked))
+        logger.error(
+            "%s v%s answered %s rows with no finite number", model.name, model.version, rows.batch.rows, extra=who
+        )
         raise ModelFailed(model.name, model.version)
     return answer
 

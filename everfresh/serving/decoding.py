@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import compress
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everfresh.data.columns import Column, plain_text
-from everfresh.packaging.batch import Batch
+from everfresh.packaging.batch import Batch, Categories, EncodedCategories
 from everfresh.packaging.manifest import Manifest
 from everfresh.serving.inference import Table
 from everfresh.serving.refusals import (
@@ -32,7 +32,10 @@ MOST_ROWS = 10_000
 MOST_COLUMNS = 1_000
 LONGEST_TEXT = 1_000
 LARGEST_INTEGER = 2**53
+FEW_ROWS = 128
 
+_LISTS = frozenset({list, tuple})
+_FLOATS = frozenset({float, type(None)})
 _NUMBERS = frozenset({int, float, type(None)})
 _TEXTS = frozenset({str, type(None)})
 _A_TIME = "a time: ISO 8601, as in 2013-01-01T05:15:00Z, or seconds since 1970"
@@ -60,7 +63,7 @@ class Rows:
         batch = Batch(
             rows=int(mask.sum()),
             numbers={name: values[mask] for name, values in self.batch.numbers.items()},
-            categories={name: list(compress(values, mask)) for name, values in self.batch.categories.items()},
+            categories={name: _categories_where(values, mask) for name, values in self.batch.categories.items()},
         )
         ids = tuple(compress(self.ids, mask)) if self.ids is not None else None
         return Rows(batch, ids, self.times[mask] if self.times is not None else None)
@@ -78,6 +81,10 @@ class RowReader:
     def __init__(self, manifest: Manifest) -> None:
         self.columns = manifest.columns
         self._names = frozenset(column.name for column in manifest.columns)
+        self._categories = tuple(column for column in manifest.columns if column.is_category)
+        self._numbers = tuple(column for column in manifest.columns if not column.is_category)
+        self._simple = tuple(c.name for c in manifest.columns if c.dtype == "float" and c.nullable)
+        self._others = tuple(column for column in self._numbers if column.name not in self._simple)
         self._id_names = tuple(name for name in (ID_TENSOR, manifest.id_column) if name)
         self._time_names = tuple(name for name in (TIME_TENSOR, manifest.time_column) if name)
         self._known = self._names | {*self._id_names, *self._time_names, manifest.label}
@@ -94,21 +101,37 @@ class RowReader:
             unknown = [name for name in table if name not in self._known]
             raise UnknownColumns(unknown, [column.name for column in self.columns])
         rows = len(table[self.columns[0].name])
-        for name, values in table.items():
-            if len(values) != rows:
-                raise UnequalColumns(name, len(values), rows)
+        if len(set(map(len, table.values()))) > 1:
+            name, other = next((name, len(values)) for name, values in table.items() if len(values) != rows)
+            raise UnequalColumns(name, other, rows)
         if rows == 0:
             raise EmptyBatch
         check_rows(rows)
-        numbers = {c.name: _floats(c, table[c.name]) for c in self.columns if not c.is_category}
-        categories = {c.name: _categories(c, table[c.name]) for c in self.columns if c.is_category}
-        return Rows(Batch(rows, numbers, categories), self._ids(table), self._times(table))
+        given: Mapping[str, Any] = table  # only a category column may be encoded
+        numbers = self._simple_numbers(given) if rows <= FEW_ROWS else {}
+        for column in self._others if numbers else self._numbers:
+            numbers[column.name] = _floats(column, given[column.name])
+        categories = {column.name: _categories(column, given[column.name]) for column in self._categories}
+        return Rows(Batch(rows, numbers, categories), self._ids(given), self._times(given))
 
-    def _ids(self, table: Table) -> tuple[str, ...] | None:
+    def _simple_numbers(self, table: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+        """The columns of floats that may be missing, all in one go; none of them where one holds anything else.
+
+        Of a few rows, looking at each column by itself would cost more than all else together.
+        """
+        columns = [table[name] for name in self._simple]
+        if not columns or not set(map(type, columns)) <= _LISTS:
+            return {}
+        values = list(chain.from_iterable(columns))
+        if not set(map(type, values)) <= _FLOATS:
+            return {}
+        return dict(zip(self._simple, np.array(values, dtype=np.float64).reshape(len(columns), -1), strict=True))
+
+    def _ids(self, table: Mapping[str, Any]) -> tuple[str, ...] | None:
         name = next((name for name in self._id_names if name in table), None)
         return _ids(name, table[name]) if name else None
 
-    def _times(self, table: Table) -> NDArray[np.datetime64] | None:
+    def _times(self, table: Mapping[str, Any]) -> NDArray[np.datetime64] | None:
         name = next((name for name in self._time_names if name in table), None)
         return _moments(_epoch_seconds(name, table[name])) if name else None
 
@@ -121,6 +144,12 @@ def check_rows(rows: int) -> None:
     """
     if rows > MOST_ROWS:
         raise TooManyRows(rows, MOST_ROWS)
+
+
+def _categories_where(values: Categories, mask: NDArray[np.bool_]) -> Categories:
+    if isinstance(values, EncodedCategories):
+        return EncodedCategories(values.codes[mask], values.values)
+    return list(compress(values, mask))
 
 
 Values = Sequence[Any] | NDArray[Any]
@@ -205,21 +234,41 @@ def _moments(seconds: NDArray[np.float64]) -> NDArray[np.datetime64]:
     return moments
 
 
-def _categories(column: Column, values: Values) -> list[str | None]:
+def _categories(column: Column, values: Values | EncodedCategories) -> Categories:
     """Text, as training wrote it: a number or boolean that is a category has one way to be written."""
+    if isinstance(values, EncodedCategories):
+        return _encoded(column, values)
     values = values.tolist() if isinstance(values, np.ndarray) else values
     kinds = set(map(type, values))
     if not kinds <= _TEXTS:
         for row, value in enumerate(values):
             if not (value is None or isinstance(value, str | int | float)):
                 raise BadValue(column.name, row, value, "a category")
+            # An integer of more digits than 64 bits hold comes from JSON as a float, and its last digits are lost.
+            if isinstance(value, float) and abs(value) >= LARGEST_INTEGER:
+                raise OutOfRange(column.name, row, value, "a category; write so large a number as text")
         values = [plain_text(value) for value in values]
     if max(map(len, filter(None, values)), default=0) > LONGEST_TEXT:
         row, value = next((row, value) for row, value in enumerate(values) if value and len(value) > LONGEST_TEXT)
-        raise BadValue(column.name, row, value, f"a category of at most {LONGEST_TEXT} characters")
+        raise _too_long(column, row, value)
     if not column.nullable:
         _check_complete(column, [value is None for value in values])
     return list(values)
+
+
+def _encoded(column: Column, categories: EncodedCategories) -> EncodedCategories:
+    """A dictionary is checked value by value, of which there are few, and its rows all at once."""
+    long = [code for code, value in enumerate(categories.values) if len(value) > LONGEST_TEXT]
+    if long and (rows := np.flatnonzero(np.isin(categories.codes, long))).size:
+        row = int(rows[0])
+        raise _too_long(column, row, categories.values[categories.codes[row]])
+    if not column.nullable:
+        _check_complete(column, categories.codes < 0)
+    return categories
+
+
+def _too_long(column: Column, row: int, value: str) -> BadValue:
+    return BadValue(column.name, row, value, f"a category of at most {LONGEST_TEXT} characters")
 
 
 def _check_complete(column: Column, missing: Sequence[bool] | NDArray[np.bool_]) -> None:

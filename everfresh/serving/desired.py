@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_KEYS = frozenset({"version", "traffic", "shadow", "loaded", "aliases"})
+from everfresh.data.inference_log.policy import KEEP_ALL, LogPolicy
+
+_KEYS = frozenset({"version", "traffic", "shadow", "loaded", "aliases", "log"})
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class DesiredModel:
         shadow: the version that answers a copy of the requests, unseen.
         loaded: versions that answer only those who ask for them.
         aliases: other names of versions, such as `champion`.
+        log: what the inference log keeps of the requests.
     """
 
     version: int
@@ -26,6 +29,7 @@ class DesiredModel:
     shadow: int | None = None
     loaded: tuple[int, ...] = ()
     aliases: Mapping[str, int] = field(default_factory=dict)
+    log: LogPolicy = KEEP_ALL
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -44,6 +48,8 @@ class DesiredModel:
             content["loaded"] = list(self.loaded)
         if self.aliases:
             content["aliases"] = dict(self.aliases)
+        if log := self.log.to_json():
+            content["log"] = log
         return content
 
     @classmethod
@@ -75,6 +81,7 @@ class DesiredModel:
             shadow=None if shadow is None else _version(shadow),
             loaded=tuple(map(_version, loaded)),
             aliases={_alias(name): _version(number) for name, number in _mapping(content, "aliases").items()},
+            log=LogPolicy.from_json(content.get("log") or {}),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from everfresh.serving.metrics import Family, Labels
 from everfresh.serving.models import LoadedModel, ModelTable
 
+READY = Family("everfresh_ready", "gauge", "Whether every model that is asked for has a version that answers")
 VERSION = Family("everfresh_model_version", "gauge", "The version that answers where nothing else is said")
 SHARE = Family("everfresh_traffic_share", "gauge", "The share of the traffic that a version gets, in percent")
 AGE = Family("everfresh_model_age_seconds", "gauge", "Seconds since a version was packed")
@@ -18,8 +19,10 @@ BEHIND = Family(
 )
 MEMORY = Family("everfresh_worker_memory_bytes", "gauge", "Resident memory of the worker that answers this")
 
+GAUGES = (READY, VERSION, SHARE, AGE, BEHIND, MEMORY)
 
-def gauges_of(models: ModelTable, now: datetime) -> dict[Family, dict[Labels, float]]:
+
+def gauges_of(models: ModelTable, now: datetime, *, is_ready: bool) -> dict[Family, dict[Labels, float]]:
     """What serves at this moment, and how old it is."""
     served = models.current
     loaded = [model for one in served.values() for model in one.versions.values()]
@@ -32,6 +35,7 @@ def gauges_of(models: ModelTable, now: datetime) -> dict[Family, dict[Labels, fl
     }
     trained = [model for model in loaded if model.manifest.trained_through is not None]
     return {
+        READY: {(): float(is_ready)},
         VERSION: {(("model", name),): float(one.default.version) for name, one in served.items()},
         SHARE: shares,
         AGE: {_labels(model): (now - model.manifest.created_at).total_seconds() for model in loaded},

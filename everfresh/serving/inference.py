@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from everfresh.packaging.batch import Answer
+from everfresh.packaging.batch import Answer, EncodedCategories
 
 if TYPE_CHECKING:
     from everfresh.serving.decoding import Rows
     from everfresh.serving.models import LoadedModel
     from everfresh.serving.trails import Trail
 
-Table = Mapping[str, Sequence[Any] | NDArray[Any]]
+Table = Mapping[str, Sequence[Any] | NDArray[Any] | EncodedCategories]
 """Columns by name, each a list of plain values (None is a missing one) or a numpy array; a category that its sender
 encoded stays so."""
 

@@ -56,6 +56,14 @@ def write_server(root: Path, info: ServerInfo) -> None:
     write_json(root / "server.json", asdict(info))
 
 
+def started_at(root: Path) -> float | None:
+    """When the server on this root started, in seconds since 1970; None where there is none."""
+    try:
+        return (root / "server.json").stat().st_mtime
+    except OSError:
+        return None
+
+
 def forget_server(root: Path) -> None:
     """Say that the server has ended as it should."""
     (root / "server.json").unlink(missing_ok=True)

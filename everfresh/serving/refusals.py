@@ -344,13 +344,3 @@ def _shown(value: object) -> str:
 def _columns(names: Sequence[str]) -> str:
     listed = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return f"the column {listed}" if len(names) == 1 else f"the columns {listed}"
-class BinaryTensors(Refusal):
-    """Tensors as bytes behind the JSON: an extension of V2 that this server does not announce."""
-
-    status = 415
-    code = "binary_tensors"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Tensors are taken as JSON only; send them with their data (in tritonclient, binary_data=False)."
-        )

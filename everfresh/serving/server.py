@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +14,14 @@ from typing import IO, Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from everfresh.errors import PortTaken, RootTaken
+from everfresh.serving.access.policy import AccessOptions, access_options, checked_access
+from everfresh.serving.access.tls import TlsOptions, checked_tls, granian_arguments
+from everfresh.serving.grpc import check_grpc
+from everfresh.serving.logs import logging_config
 from everfresh.serving.metrics_files import forget_metrics
 from everfresh.serving.presence import (
     ORPHAN_SECONDS,
@@ -27,31 +33,37 @@ from everfresh.serving.presence import (
     write_server,
 )
 from everfresh.serving.state import forget_workers
+from everfresh.serving.trails import check_trails
 
 # How long requests may take to end when the server stops.
 STOP_SECONDS = 10
-
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
-    "loggers": {
-        "_granian": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        "granian.access": {"handlers": [], "level": "WARNING", "propagate": False},
-        "everfresh": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-    },
-}
+# How long the head of a request may take, from the moment when its connection is free for it.
+HEADER_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Where a server finds its models and where it listens."""
+    """Where a server finds its models, where it listens, and to whom.
+
+    Attributes:
+        root: where serving.json and the bundles lie.
+        port: where it speaks HTTP.
+        host: the address it listens on.
+        workers: how many processes answer.
+        grpc_port: where it speaks gRPC; None for not at all.
+        memory_mb: how many megabytes of bundles each worker keeps in memory; None for all that are served.
+        is_open: whether other machines may ask without saying who they are.
+        tls: how it speaks TLS; None for not at all.
+    """
 
     root: Path
     port: int
     host: str = "127.0.0.1"
     workers: int = 1
+    grpc_port: int | None = None
+    memory_mb: int | None = None
+    is_open: bool = False
+    tls: TlsOptions | None = None
 
 
 def serve(options: ServerOptions) -> None:
@@ -60,12 +72,17 @@ def serve(options: ServerOptions) -> None:
     Raises:
         RootTaken: another server runs on the root.
         PortTaken: something else listens on the port.
+        ServingError: keys, tokens or certificates are not as they must be, or anybody could come in.
     """
     _on_signals(_stop_early)
+    logging = logging_config()
+    check_trails()
     root = options.root.resolve()
+    access = _checked(options, root)
     was_killed = last_server(root) is not None
     lock = claim_root(root)
-    check_port(options.host, options.port, patience_s=ORPHAN_SECONDS if was_killed else 0.0)
+    for port in (options.port, *((options.grpc_port,) if options.grpc_port else ())):
+        check_port(options.host, port, patience_s=ORPHAN_SECONDS if was_killed else 0.0)
     forget_workers(root)
     forget_metrics(root)
     write_server(root, ServerInfo(os.getpid(), options.host, options.port, options.workers))
@@ -76,16 +93,18 @@ def serve(options: ServerOptions) -> None:
         interface=Interfaces.RSGI,
         workers=options.workers,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
-        log_dictconfig=LOGGING,
+        log_dictconfig=logging,
+        **granian_arguments(options.tls),
     )
     # Until a worker has handlers of its own, it would have the server's, which only take note of a signal to stop.
     os.register_at_fork(after_in_child=partial(_on_signals, signal.SIG_DFL))
     # Where this raises, server.json stays: whoever supervises knows by it that the server did not end as it should.
-    server.serve(target_loader=partial(load_worker, root, os.getpid()), wrap_loader=False)
+    server.serve(target_loader=partial(load_worker, options, access, os.getpid()), wrap_loader=False)
     forget_server(root)
     lock.close()
 
@@ -100,11 +119,22 @@ def _stop_early(number: int, frame: Any) -> None:
     raise SystemExit(0)
 
 
-def load_worker(root: Path, server_pid: int) -> Any:
+def _checked(options: ServerOptions, root: Path) -> AccessOptions:
+    """Who may come in; whatever is wrong with keys or certificates is said now, and not by each worker."""
+    asks_certificates = options.tls is not None and options.tls.client_ca is not None
+    access = access_options(root, options.host, is_open=options.is_open, certificates=asks_certificates)
+    for warning in checked_tls(options.tls) if options.tls is not None else ():
+        sys.stderr.write(f"{warning}\n")
+    if options.grpc_port is not None:
+        check_grpc(options.tls)
+    return checked_access(access)
+
+
+def load_worker(options: ServerOptions, access: AccessOptions, server_pid: int) -> Any:
     """The application of a worker. Imported in the worker's own process: threads do not survive a fork."""
     from everfresh.serving.worker import Worker
 
-    return Worker(root, server_pid)
+    return Worker(options, access, server_pid)
 
 
 def claim_root(root: Path) -> IO[str]:

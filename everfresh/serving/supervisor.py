@@ -26,6 +26,8 @@ LONGEST_DELAY_S = 5.0
 # A server that ran so long was well: its end is the first of a new row.
 STEADY_S = 10.0
 POLL_S = 0.1
+# What a server ends with that does not understand what it is told.
+EXIT_USAGE = 2
 # Longer than the server takes to stop by itself.
 INSIST_AFTER_S = 13.0
 
@@ -38,6 +40,8 @@ class Wanted:
     port: int
     host: str
     workers: int
+    further: tuple[str, ...] = ()
+    """What else the server is told, word by word; it is the server that understands it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def supervise(wanted: Wanted, stop: Stop) -> int:
         code = _watched(server, stop)
         if stop.signal is not None:
             break
-        if code == 0 or (code == EXIT_TAKEN and read_server(wanted.root) is None):
+        if code in (0, EXIT_USAGE) or (code == EXIT_TAKEN and read_server(wanted.root) is None):
             return code
         delay_s = FIRST_DELAY_S if time.monotonic() - began > STEADY_S else delay_s
         say(f"The inference server (process {server.pid}) ended with {code}; it is started again in {delay_s:g} s")
@@ -108,7 +112,7 @@ def started(wanted: Wanted) -> Running:
     """A new server."""
     command = [
         sys.executable, "-m", "everfresh.serving", "--root", str(wanted.root), "--port", str(wanted.port),
-        "--host", wanted.host, "--workers", str(wanted.workers),
+        "--host", wanted.host, "--workers", str(wanted.workers), *wanted.further,
     ]  # fmt: skip
     # A session of its own: neither Ctrl-C nor the end of a terminal reaches the server but through the supervisor.
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own words
@@ -117,9 +121,11 @@ def started(wanted: Wanted) -> Running:
 
 def say(sentence: str) -> None:
     """One line on the standard error, as the server's log writes them."""
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    # Not before there is something to say: it brings `logging` along.
+    from everfresh.serving.logs import line_of
+
     with suppress(OSError):  # whoever read it may be gone
-        sys.stderr.write(f"{now} INFO everfresh.serving.supervisor [{os.getpid()}] {sentence}\n")
+        sys.stderr.write(f"{line_of('everfresh.serving.supervisor', sentence)}\n")
         sys.stderr.flush()
 
 
@@ -169,8 +175,8 @@ def _wanted(arguments: Sequence[str] | None) -> Wanted:
     parser.add_argument("--port", type=int, required=True, help="the port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
-    options = vars(parser.parse_args(arguments))
-    return Wanted(**{**options, "root": options["root"].resolve()})
+    options, further = parser.parse_known_args(arguments)
+    return Wanted(options.root.resolve(), options.port, options.host, options.workers, tuple(further))
 
 
 if __name__ == "__main__":

@@ -193,7 +193,8 @@ class Tracer:
                 links[0] = self._link(made.get_span_context())
             if error is not None:
                 made.set_attribute("error.type", _kind(error))
-                made.set_status(self._error)
+                if getattr(error, "status", 500) >= 500:
+                    made.set_status(self._error)
             made.end(ended_ns)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from everfresh.errors import EverfreshError, StateUnreadable
 from everfresh.serving.desired import DesiredModel
 from everfresh.serving.metrics import Metrics
 from everfresh.serving.models import LoadedModel, ModelTable, ServedModel, load_model
+from everfresh.serving.recorder import Recorder
 from everfresh.serving.residency import Residency
 from everfresh.serving.state import (
     DesiredState,
@@ -37,10 +38,13 @@ class StateWatcher:
     A version that cannot be loaded is tried again every few seconds while it is desired; what serves goes on serving.
     """
 
-    def __init__(self, root: Path, models: ModelTable, metrics: Metrics, residency: Residency | None = None) -> None:
+    def __init__(
+        self, root: Path, models: ModelTable, metrics: Metrics, recorder: Recorder, residency: Residency | None = None
+    ) -> None:
         self._root = root
         self._models = models
         self._metrics = metrics
+        self._recorder = recorder
         self._residency = residency
         self._stopping = threading.Event()
         self._has_looked = threading.Event()
@@ -130,6 +134,8 @@ class StateWatcher:
             error = error or found
             if version == desired.version:
                 return error
+        # First: not one request of the version may be logged by another policy.
+        self._recorder.set_policy(name, desired.log)
         self._models.swap_in(ServedModel.of(desired, loaded))
         return error
 

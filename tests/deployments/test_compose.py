@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from everfresh.serving.server import STOP_SECONDS
+from everfresh.serving.supervisor import INSIST_AFTER_S
 from everfresh.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +36,18 @@ def mounts(service: dict[str, Any]) -> dict[str, str]:
 
 
 def test_the_parts_of_the_stack_are_there() -> None:
-    assert list(SERVICES) == ["postgres", "prefect", "mlflow", "runner", "serving"]
+    assert list(SERVICES) == ["postgres", "prefect", "mlflow", "runner", "serving", "prometheus", "grafana"]
     assert OURS == ["prefect", "mlflow", "runner"]
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "prometheus": ["metrics"],
+        "grafana": ["metrics"],
+    }
 
 
 def test_every_image_has_a_version() -> None:
     images = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["image"]) for service in SERVICES.values()]
 
-    assert [image for image in images if not re.fullmatch(r"[\w./-]+:\d[\w.-]*", image)] == []
+    assert [image for image in images if not re.fullmatch(r"[\w./-]+:v?\d[\w.-]*", image)] == []
 
 
 def test_no_secret_is_in_the_file() -> None:
@@ -56,10 +62,16 @@ def test_no_secret_is_in_the_file() -> None:
 def test_nothing_is_published_beyond_this_machine() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
-    assert sorted(ports) == ["127.0.0.1:4200:4200", "127.0.0.1:5000:5000", "127.0.0.1:8080:8000"]
+    assert sorted(ports) == [
+        "127.0.0.1:3000:3000",
+        "127.0.0.1:4200:4200",
+        "127.0.0.1:5000:5000",
+        "127.0.0.1:8080:8000",
+        "127.0.0.1:9090:9090",
+    ]
 
 
-@pytest.mark.parametrize("name", [*OURS, "serving"])
+@pytest.mark.parametrize("name", [*OURS, "serving", "prometheus", "grafana"])
 def test_a_container_may_do_little(name: str) -> None:
     service = SERVICES[name]
 
@@ -108,6 +120,17 @@ def test_the_runner_is_told_where_the_servers_are() -> None:
     # MLflow shows the artifacts from where the runner puts them.
     assert mounts(SERVICES["mlflow"]) == mounts(SERVICES["runner"]) == {"/var/lib/everfresh": "state"}
     assert settings.artifacts.startswith("/var/lib/everfresh/")
+
+
+def test_the_runner_is_given_more_time_than_its_endpoints_take_to_stop() -> None:
+    assert int(SERVICES["runner"]["stop_grace_period"].removesuffix("s")) > INSIST_AFTER_S > STOP_SECONDS
+
+
+def test_grafana_has_no_user_whose_password_everybody_knows() -> None:
+    environment = SERVICES["grafana"]["environment"]
+
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
 
 
 def test_the_endpoints_are_let_out_of_the_runners_network() -> None:

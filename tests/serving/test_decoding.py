@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from everfresh.data.columns import Column
 from everfresh.data.frames import epoch_seconds, model_frame
-from everfresh.packaging.batch import batch_of
+from everfresh.packaging.batch import EncodedCategories, batch_of
 from everfresh.packaging.manifest import Manifest
 from everfresh.serving.decoding import MOST_ROWS, RowReader, columns_of_records, columns_of_rows
-from everfresh.serving.refusals import BadRows, BadValue, Refusal
+from everfresh.serving.refusals import BadRows, BadValue, OutOfRange, Refusal
 
 COLUMNS = (
     Column("distance", "float"),
@@ -264,3 +264,44 @@ def test_a_request_is_the_batch_that_the_same_rows_of_a_table_are(rows):
     expected = batch_of(model_frame(table.assign(b=table["b"].astype("boolean")), columns), columns)
     for name, values in reader.read(sent).batch.numbers.items():
         np.testing.assert_array_equal(values, expected.numbers[name])
+
+
+def reader_of(column):
+    return RowReader(
+        Manifest(
+            name="flights",
+            task="regression",
+            classes=(),
+            columns=(column,),
+            label="delay",
+            created_at=datetime(2013, 1, 1, tzinfo=UTC),
+        )
+    )
+
+
+def encoded(*values, known=("AA", "UA")):
+    return EncodedCategories(np.array([known.index(v) if v else -1 for v in values], dtype=np.int32), known)
+
+
+def test_an_encoded_category_stays_so_and_means_what_its_list_means():
+    reader = reader_of(Column("carrier", "category"))
+    rows = reader.read({"carrier": encoded("UA", None, "AA")})
+    assert isinstance(rows.batch.categories["carrier"], EncodedCategories)
+    assert list(rows.batch.categories["carrier"]) == ["UA", None, "AA"]
+    assert list(rows.where(np.array([True, False, True])).batch.categories["carrier"]) == ["UA", "AA"]
+
+
+def test_an_encoded_category_is_checked_where_a_row_has_it():
+    reader = reader_of(Column("carrier", "category", nullable=False))
+    with pytest.raises(BadValue, match="row 1: null is not a value, and this column may not lack one"):
+        reader.read({"carrier": encoded("UA", None)})
+    known = ("AA", "x" * 1001)
+    assert reader.read({"carrier": encoded("AA", known=known)}).batch.rows == 1
+    with pytest.raises(BadValue, match=r"row 1: .* is not a category of at most 1000 characters"):
+        reader.read({"carrier": encoded("AA", known[1], known=known)})
+
+
+@pytest.mark.parametrize("value", [1e30, -1e16, float(2**53), math.inf])
+def test_a_number_whose_digits_are_lost_is_no_category(value):
+    with pytest.raises(OutOfRange, match="write so large a number as text"):
+        reader_of(Column("carrier", "category")).read({"carrier": ["AA", value]})

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from everfresh.data.inference_log import read_log
+from everfresh.data.inference_log import read_log, read_shadow_pairs
 from everfresh.serving.desired import DesiredModel
 from everfresh.serving.state import inference_root, install_bundle, wait_until_served, want_model
 
@@ -106,20 +106,16 @@ def test_a_shadow_answers_a_copy_of_the_requests_and_its_pairs_are_kept(server, 
     np.testing.assert_allclose(content["predictions"], v1.answer(features), rtol=0, atol=1e-12)
 
     def pairs():
-        import pyarrow.dataset as ds
-
-        folder = inference_root(server.root) / "flights" / "shadow"
-        if not folder.exists():
-            return None
-        found = ds.dataset(folder, format="parquet", partitioning=None).to_table().to_pandas()
-        found = found[found["request_id"] == "shadowed"]
+        found = read_shadow_pairs(inference_root(server.root), "flights")
+        found = found[found["request_id"] == "shadowed"] if len(found) else found
         return [found] if len(found) == len(features) else None
 
     (shadowed,) = eventually(pairs)
-    assert set(shadowed["version"]) == {2}
-    assert set(shadowed["variant"]) == {"shadow"}
-    assert list(shadowed["id"]) == [f"shadowed-{row}" for row in range(40)]
-    np.testing.assert_allclose(shadowed["p.late"], v2.answer(features)[:, 0], rtol=0, atol=1e-12)
+    assert (set(shadowed["version"]), set(shadowed["shadow.version"])) == ({1}, {2})
+    assert set(shadowed["id"]) == {f"shadowed-{row}" for row in range(40)}
+    shadowed = shadowed.set_index("id").loc[[f"shadowed-{row}" for row in range(40)]]
+    np.testing.assert_allclose(shadowed["p.late"], v1.answer(features)[:, 0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(shadowed["shadow.p.late"], v2.answer(features)[:, 0], rtol=0, atol=1e-12)
     log = read_log(inference_root(server.root), "flights")
     assert set(log.loc[log["request_id"] == "shadowed", "version"]) == {1}
 

@@ -244,6 +244,20 @@ def test_every_request_of_a_batch_has_a_span_of_it_and_they_are_linked(collector
     assert attributes(first) == {"everfresh.batch.rows": 7}
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(UnknownModel("x", ["flights"]), 0), (ModelFailed("flights", 1), 2), (ValueError("x"), 2)]
+)
+def test_a_batch_that_was_not_answered_says_whose_fault_it_was(
+    collector: Collector, tracer: Any, error: Exception, code: int
+) -> None:
+    request = tracer.request(scope_of(), None, "a", time.time_ns())
+    tracer.batch([request], {}, 1_000, 2_000, error)
+    tracer.close()
+
+    [sent] = collector.named("answer")
+    assert (sent.status.code, "error.type" in attributes(sent)) == (code, True)
+
+
 def test_a_collector_that_is_away_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("everfresh.serving.tracing.CLOSE_SECONDS", 0.2)

@@ -64,7 +64,7 @@ def test_a_request_is_answered_and_logged_without_any_heavy_library(root, plain,
 def test_a_real_worker_has_mapped_no_heavy_library(serve, root, plain, eventually):
     server = serve(root)
     assert server.post("/invocations", json={"inputs": plain}).status_code == 200
-    eventually(lambda: list((root / "inference" / "flights" / "log").glob("*.parquet")))
+    eventually(lambda: list((root / "inference" / "flights" / "log").rglob("*.parquet")))
     (worker,) = server.workers()
     mapped = [part.path for part in psutil.Process(worker.pid).memory_maps()]
     assert any("onnxruntime" in path for path in mapped)

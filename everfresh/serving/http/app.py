@@ -15,12 +15,16 @@ from typing import Any
 
 from granian.rsgi import ProtocolClosed
 
+from everfresh.serving.access.policy import AccessPolicy
+from everfresh.serving.access.refusals import Unauthenticated
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http.arrivals import Arrivals
 from everfresh.serving.http.codec import Codec
-from everfresh.serving.http.messages import Headers, Request, Response, refusal_response
-from everfresh.serving.http.routes import Route, Router
+from everfresh.serving.http.messages import Headers, Request, Response
+from everfresh.serving.http.refusing import refused
+from everfresh.serving.http.routes import Match, Route, Router
 from everfresh.serving.inference import Asked, Choice, Question
+from everfresh.serving.logs import about
 from everfresh.serving.metrics import IN_FLIGHT, WAITING_ROWS, Metrics
 from everfresh.serving.refusals import (
     BadHeader,
@@ -31,6 +35,7 @@ from everfresh.serving.refusals import (
     TooSlow,
     UnsupportedContent,
 )
+from everfresh.serving.trails import CLIENT_GONE, Trail, Trails
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +58,20 @@ class HttpApp:
     """Answers HTTP requests with a data plane. It is what granian calls, by its RSGI interface."""
 
     def __init__(
-        self, plane: DataPlane, routes: Sequence[Route], metrics: Metrics, threads: ThreadPoolExecutor
+        self,
+        plane: DataPlane,
+        routes: Sequence[Route],
+        metrics: Metrics,
+        threads: ThreadPoolExecutor,
+        access: AccessPolicy,
+        trails: Trails | None = None,
     ) -> None:
         self._plane = plane
         self._router = Router(routes)
         self._metrics = metrics
+        self._access = access
         self._threads = threads
+        self._trails = trails
         # Handlers that wait for a disk or for other workers: large bodies are not to wait behind them.
         self._aside = ThreadPoolExecutor(ASIDE_THREADS, thread_name_prefix="aside")
         self._waiting = 0
@@ -82,15 +95,22 @@ class HttpApp:
         request_id = self._request_id(scope.headers)
         self._in_flight += 1
         told: Told = ()
+        trail = self._trails.begin(scope, request_id) if self._trails is not None else None
+        error: Exception | None = None
         try:
-            response, told = await self._respond(scope, protocol, request_id)
+            response, told = await self._respond(scope, protocol, request_id, trail)
         except ProtocolClosed:
+            if trail is not None:
+                trail.ended(CLIENT_GONE)
             return
         except Refusal as refusal:
-            response = refusal_response(refusal, request_id, _headers_of(refusal))
-        except Exception:
-            logger.exception("Request %s failed", request_id)
-            response = refusal_response(_internal_error(), request_id)
+            error = refusal
+            response = refused(refusal, scope.method, scope.path, request_id)
+            told = tuple(_headers_of(refusal).items())
+        except Exception as failure:
+            error = failure
+            logger.exception("A request failed", extra=about(request_id))
+            response = refused(_internal_error(), scope.method, scope.path, request_id)
         finally:
             self._in_flight -= 1
         self._metrics.responded(response.status)
@@ -98,12 +118,13 @@ class HttpApp:
         if response.headers:
             headers += response.headers.items()
         protocol.response_bytes(response.status, headers, response.body if scope.method != "HEAD" else b"")
+        if trail is not None:
+            trail.ended(response.status, error)
 
-    async def _respond(self, scope: Any, protocol: Any, request_id: str) -> tuple[Response, Told]:
+    async def _respond(self, scope: Any, protocol: Any, request_id: str, trail: Trail | None) -> tuple[Response, Told]:
         received_ns = time.time_ns()
         method: str = scope.method
-        # HEAD is GET without the body, everywhere; load balancers ask so.
-        match = self._router.find("GET" if method == "HEAD" else method, scope.path)
+        match = self._allowed(scope, method, trail)
         answer = match.route.answer
         if isinstance(answer, Codec):
             self._plane.coming += 1
@@ -112,7 +133,7 @@ class HttpApp:
             finally:
                 self._plane.coming -= 1
             request = Request(method, scope.path, scope.headers, body, request_id)
-            return await self._infer(answer, request, match.names, received_ns)
+            return await self._infer(answer, request, match.names, received_ns, trail)
         body = await self._body(scope.headers, protocol) if method in _WITH_BODY else b""
         request = Request(method, scope.path, scope.headers, body, request_id)
         if match.route.blocks or len(body) > INLINE_BYTES:
@@ -120,15 +141,15 @@ class HttpApp:
         return answer(request, match.names), ()
 
     async def _infer(
-        self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int
+        self, codec: Codec, request: Request, names: Mapping[str, str], received_ns: int, trail: Trail | None
     ) -> tuple[Response, Told]:
         choice = self._choose(request, names)
         timeout_s = _timeout_s(request.headers)
         if len(request.body) > INLINE_BYTES:
-            alone = partial(self._answer_alone, codec, request, choice, received_ns, timeout_s)
+            alone = partial(self._answer_alone, codec, request, choice, received_ns, timeout_s, trail)
             response = await self._in_thread(self._threads, alone)
         else:
-            asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
+            asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s, trail)
             response = codec.write(await self._plane.infer(choice, asked))
         return response, choice.model.told
 
@@ -159,11 +180,33 @@ class HttpApp:
         finally:
             self._arrivals.end(key)
 
+    def _allowed(self, scope: Any, method: str, trail: Trail | None) -> Match:
+        """The route, for somebody who may take it."""
+        try:
+            # HEAD is GET without the body, everywhere; load balancers ask so.
+            match = self._router.find("GET" if method == "HEAD" else method, scope.path)
+        except Refusal:
+            # Strangers do not learn which paths there are.
+            self._access.authorize(scope.headers, "describe", scope.authority)
+            raise
+        if trail is not None:
+            trail.routed(match.route)
+        principal = self._access.authorize(scope.headers, match.route.needs, scope.authority)
+        if trail is not None:
+            trail.principal = principal.name
+        return match
+
     def _answer_alone(
-        self, codec: Codec, request: Request, choice: Choice, received_ns: int, timeout_s: float | None
+        self,
+        codec: Codec,
+        request: Request,
+        choice: Choice,
+        received_ns: int,
+        timeout_s: float | None,
+        trail: Trail | None,
     ) -> Response:
         """Decode, answer and encode a large body on this thread."""
-        asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s)
+        asked = _asked(codec.read(request, choice.model), request, received_ns, timeout_s, trail)
         return codec.write(self._plane.answer_now(choice, asked))
 
     def _choose(self, request: Request, names: Mapping[str, str]) -> Choice:
@@ -189,10 +232,12 @@ class HttpApp:
             self._waiting -= 1
 
 
-def _asked(question: Question, request: Request, received_ns: int, timeout_s: float | None) -> Asked:
+def _asked(
+    question: Question, request: Request, received_ns: int, timeout_s: float | None, trail: Trail | None
+) -> Asked:
     timeout_s = question.timeout_s or timeout_s
     deadline = None if timeout_s is None else time.monotonic() + timeout_s - (time.time_ns() - received_ns) / 1e9
-    return Asked(question, question.id or request.id, received_ns, deadline)
+    return Asked(question, question.id or request.id, received_ns, deadline, trail)
 
 
 def _timeout_s(headers: Headers) -> float | None:
@@ -222,6 +267,8 @@ async def _chunks(protocol: Any) -> bytes:
 def _headers_of(refusal: Refusal) -> dict[str, str]:
     if isinstance(refusal, MethodNotAllowed):
         return {"allow": ", ".join(refusal.allowed)}
+    if isinstance(refusal, Unauthenticated):
+        return dict(refusal.headers)
     return {"retry-after": "1"} if refusal.status == 503 else {}
 
 

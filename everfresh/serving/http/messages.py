@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
 
-from everfresh.serving.refusals import BadEncoding, BadJson, Malformed, NonFinite, Refusal, TooDeep, UnsupportedContent
+from everfresh.serving.http.json_bodies import read_json
+from everfresh.serving.refusals import Malformed, Refusal, UnsupportedContent
 
 JSON = "application/json"
 
@@ -35,6 +36,20 @@ class Request:
     def content_type(self) -> str:
         """What the body is said to be, without parameters; JSON where nothing is said."""
         return (self.headers.get("content-type") or JSON).split(";")[0].strip().lower()
+
+    @property
+    def content_parameters(self) -> dict[str, str]:
+        """What stands behind the kind of body, such as `charset`; names and values in lower case."""
+        pairs = (part.partition("=") for part in (self.headers.get("content-type") or "").lower().split(";")[1:])
+        return {name.strip(): value.strip(' "') for name, _, value in pairs}
+
+    def preferred(self, offered: Sequence[str]) -> str:
+        """Which of the kinds that a path can answer with the request asks for; the first where it asks for no other."""
+        accepted: str | None = self.headers.get("accept")
+        if accepted is None or accepted == "*/*" or accepted == offered[0]:
+            return offered[0]
+        kinds = (kind.split(";")[0].strip() for kind in accepted.lower().split(","))
+        return next((kind for kind in kinds if kind in offered), offered[0])
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object.
@@ -72,32 +87,3 @@ def refusal_response(refusal: Refusal, request_id: str, headers: Mapping[str, st
     if refusal.field is not None:
         content["field"] = refusal.field
     return json_response(content, refusal.status, headers)
-
-
-def read_json(body: bytes) -> Any:
-    """The JSON in `body`.
-
-    Raises:
-        Refusal: it is not JSON; which one says why.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _json_refusal(body, error) from None
-
-
-def _json_refusal(body: bytes, error: orjson.JSONDecodeError) -> Refusal:
-    if "depth limit" in error.msg or "recursion" in error.msg.lower():
-        return TooDeep()
-    if not body.strip():
-        return BadJson("it is empty", 0)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return BadEncoding()
-    if text.startswith("\ufeff"):
-        return BadEncoding()
-    offset = len(text[: error.pos].encode())
-    if text[max(0, error.pos - 1) :].lstrip("+-, :[").startswith(("NaN", "Infinity")):
-        return NonFinite(offset)
-    return BadJson(error.msg.split(":")[0], offset)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from everfresh.serving.access.roles import Needs
 from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.refusals import MethodNotAllowed, NotFound
 
 Handler = Callable[[Request, Mapping[str, str]], Response]
-Needs = Literal["nothing", "predict", "read", "admin"]
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,83 @@
-"""The Open Inference Protocol V2 over HTTP with JSON tensors.
+"""The Open Inference Protocol V2 over HTTP, with tensors in JSON, as bytes behind it, or as one Arrow stream.
 
 Every column is a tensor of the shape [rows] or [rows, 1] under its own name. A missing value is null, which
-the protocol does not forbid and no other server understands. A time is text (ISO 8601) or seconds since 1970. A
-classifier answers with `probabilities` [rows, classes] and `label` [rows], a regression with `value` [rows]. Where
-the request does not name its rows, `id` [rows] comes as well. A client that asks for binary outputs gets JSON, as
-from any server without that extension; binary inputs are refused.
+the protocol does not forbid and no other server understands; how bytes say it is told in
+`everfresh.serving.tensors`. A time is text (ISO 8601) or seconds since 1970. A classifier answers with `probabilities`
+[rows, classes] and `label` [rows], a regression with `value` [rows]. Where the request does not name its rows, `id`
+[rows] comes as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import everfresh
-from everfresh.data.columns import Column
-from everfresh.serving.http import health
+from everfresh.serving import signature
+from everfresh.serving.http import arrow_ipc, health
 from everfresh.serving.http.codec import Codec
-from everfresh.serving.http.messages import Request, Response, json_response
+from everfresh.serving.http.json_bodies import read_json
+from everfresh.serving.http.messages import JSON, Request, Response, json_response
 from everfresh.serving.http.routes import Route
+from everfresh.serving.http.v2_binary import (
+    EXTENSION,
+    NO_HEADER,
+    binary_response,
+    bytes_of_inputs,
+    is_binary,
+    split_body,
+)
 from everfresh.serving.inference import Inference, Question
 from everfresh.serving.models import LoadedModel, ModelTable, ServedModel
-from everfresh.serving.refusals import BinaryTensors, Malformed
+from everfresh.serving.refusals import Malformed, shortened
+from everfresh.serving.tensors import DTYPES, read_raw
 
-_DATATYPES = {"float": "FP64", "integer": "INT64", "boolean": "BOOL", "category": "BYTES", "datetime": "BYTES"}
+_KNOWN_DATATYPES = frozenset({*DTYPES, "BF16", "BYTES"})
 _LONGEST_ID = 128
+_LONGEST_TIMEOUT_US = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which outputs the request asks for, and how.
+
+    Attributes:
+        names: the outputs; None for all of them.
+        binary: which of the named ones are wanted as bytes.
+        is_binary: whether those that are not named are.
+    """
+
+    names: tuple[str, ...] | None = None
+    binary: frozenset[str] = frozenset()
+    is_binary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a request says beside its rows.
+
+    Attributes:
+        is_traffic: whether its rows belong into the inference log: with `{"record": false}` it is about the server.
+        missing: the text that stands for a missing one.
+        is_binary: whether outputs are wanted as bytes where nothing else is said of them.
+        timeout_s: how long the asker will wait.
+    """
+
+    is_traffic: bool = True
+    missing: str | None = None
+    is_binary: bool = False
+    timeout_s: float | None = None
+
+
+NO_PARAMETERS = Parameters()
 
 
 def server_metadata() -> Response:
     """What this server is."""
-    return json_response({"name": "everfresh", "version": everfresh.__version__, "extensions": []})
+    return json_response({"name": "everfresh", "version": everfresh.__version__, "extensions": [EXTENSION]})
 
 
 def list_models(models: ModelTable) -> Response:
@@ -50,8 +99,8 @@ def model_metadata(served: ServedModel, version: str | None) -> Response:
                 *(str(other) for other in sorted(served.versions) if other != model.version),
             ],
             "platform": "onnxruntime_onnx" if model.scorer.path == "onnx" else "sklearn",
-            "inputs": [_input(column) for column in manifest.columns],
-            "outputs": _outputs(model),
+            "inputs": _described(signature.inputs(manifest)),
+            "outputs": _described(signature.outputs(manifest)),
             "parameters": {
                 "version": model.version,
                 "aliases": dict(served.aliases),
@@ -74,33 +123,59 @@ def model_metadata(served: ServedModel, version: str | None) -> Response:
 
 def read(request: Request, model: LoadedModel) -> Question:
     """The question in a V2 inference request."""
-    if request.headers.get("inference-header-content-length") is not None:
-        raise BinaryTensors
-    content = request.json()
+    wants_arrow = request.preferred((JSON, arrow_ipc.STREAM)) == arrow_ipc.STREAM
+    if arrow_ipc.is_arrow(request.content_type):
+        table = arrow_ipc.read_table(request, model.manifest)
+        return Question(table, wants=arrow_ipc.ARROW if wants_arrow else None)
+    text, data = split_body(request)
+    content = read_json(text)
+    if not isinstance(content, dict):
+        raise Malformed("The body is not a JSON object.")
     tensors = content.get("inputs")
     if not isinstance(tensors, list):
         raise Malformed('The request has no list "inputs".', field="inputs")
-    table = dict(_column(position, tensor) for position, tensor in enumerate(tensors))
+    said = _parameters(content.get("parameters"))
+    if data is None:
+        table = (_plain_columns(tensors) if said.missing is None else None) or dict(
+            _column(position, tensor, said.missing) for position, tensor in enumerate(tensors)
+        )
+    else:
+        pairs = enumerate(zip(tensors, bytes_of_inputs(tensors, data), strict=True))
+        table = dict(
+            _column(position, tensor, said.missing)
+            if part is None
+            else _bytes_column(position, tensor, part, said.missing)
+            for position, (tensor, part) in pairs
+        )
     if len(table) != len(tensors):
         raise Malformed("A tensor is there twice.", field="inputs")
-    wanted = _wanted(content.get("outputs"), model)
-    return Question(table, _request_id(content.get("id")), _is_traffic(content.get("parameters")), wants=wanted)
+    wanted = _wanted(content.get("outputs"), model, otherwise=said.is_binary)
+    wants = arrow_ipc.ARROW if wants_arrow else wanted
+    return Question(table, _request_id(content.get("id")), said.is_traffic, said.timeout_s, wants)
 
 
 def write(inference: Inference) -> Response:
-    """The answer as V2 output tensors."""
-    outputs = _answers(inference)
-    if inference.wants:
+    """The answer as V2 output tensors, or as one Arrow stream of the same columns."""
+    if inference.wants is arrow_ipc.ARROW:
+        return arrow_ipc.write_answer(inference)
+    outputs = _outputs(inference)
+    content = {
+        "model_name": inference.model.name,
+        "model_version": str(inference.model.version),
+        "id": inference.request_id,
+    }
+    wanted: Wanted | None = inference.wants
+    if wanted is None:
+        return json_response({**content, "outputs": outputs})
+    if wanted.names is not None:
         by_name = {output["name"]: output for output in outputs}
-        outputs = [by_name[name] for name in inference.wants if name in by_name]
-    return json_response(
-        {
-            "model_name": inference.model.name,
-            "model_version": str(inference.model.version),
-            "id": inference.request_id,
-            "outputs": outputs,
-        }
-    )
+        outputs = [by_name[name] for name in wanted.names if name in by_name]
+        binary = [output["name"] in wanted.binary for output in outputs]
+    else:
+        binary = [wanted.is_binary] * len(outputs)
+    if any(binary):
+        return binary_response(content, outputs, binary)
+    return json_response({**content, "outputs": outputs})
 
 
 CODEC = Codec(read, write)
@@ -110,16 +185,16 @@ def routes(models: ModelTable, is_ready: Callable[[], bool]) -> list[Route]:
     """The paths of the protocol."""
     model = "/v2/models/{name}"
     return [
-        Route("GET", "/v2", "read", lambda request, names: server_metadata()),
+        Route("GET", "/v2", "describe", lambda request, names: server_metadata()),
         Route("GET", "/v2/health/live", "nothing", lambda request, names: health.live()),
         Route("GET", "/v2/health/ready", "nothing", lambda request, names: health.ready(is_ready())),
-        Route("GET", "/v2/models", "read", lambda request, names: list_models(models)),
+        Route("GET", "/v2/models", "describe", lambda request, names: list_models(models)),
         *(
             route
             for path in (model, f"{model}/versions/{{version}}")
             for route in (
-                Route("GET", path, "read", lambda request, names: _metadata(models, names)),
-                Route("GET", f"{path}/ready", "read", lambda request, names: _ready(models, names)),
+                Route("GET", path, "describe", lambda request, names: _metadata(models, names)),
+                Route("GET", f"{path}/ready", "describe", lambda request, names: _ready(models, names)),
                 Route("POST", f"{path}/infer", "predict", CODEC),
             )
         ),
@@ -134,13 +209,20 @@ def _ready(models: ModelTable, names: Mapping[str, str]) -> Response:
     return health.ready(bool(models.find(names["name"], names.get("version"))))
 
 
-def _is_traffic(parameters: Any) -> bool:
-    """Whether the rows belong into the inference log: with `{"record": false}` a request is about the server itself."""
-    if parameters is None:
-        return True
-    if not isinstance(parameters, dict) or not isinstance(parameters.get("record", True), bool):
-        raise Malformed('"parameters" is an object, and its "record" is true or false.', field="parameters")
-    return bool(parameters.get("record", True))
+def _parameters(given: Any) -> Parameters:
+    """What the request says beside its rows; what only concerns other servers, such as a priority, is ignored."""
+    if given is None:
+        return NO_PARAMETERS
+    if not isinstance(given, dict):
+        raise Malformed('"parameters" is not an object.', field="parameters")
+    record, missing, binary = given.get("record", True), given.get("missing"), given.get("binary_data_output", False)
+    if not isinstance(record, bool) or not isinstance(binary, bool) or not isinstance(missing, str | None):
+        said = '"record" and "binary_data_output" are true or false, and "missing" is text.'
+        raise Malformed(f"Of the parameters, {said}", field="parameters")
+    timeout = given.get("timeout")
+    if timeout is not None and not (type(timeout) is int and 0 <= timeout <= _LONGEST_TIMEOUT_US):
+        raise Malformed('The parameter "timeout" is no number of microseconds.', field="parameters")
+    return Parameters(record, missing, binary, timeout / 1e6 if timeout else None)
 
 
 def _request_id(given: Any) -> str | None:
@@ -152,68 +234,98 @@ def _request_id(given: Any) -> str | None:
     return given
 
 
-def _column(position: int, tensor: Any) -> tuple[str, Sequence[Any]]:
-    """The name and the values of an input tensor."""
-    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-        raise Malformed(f"Input {position} is not a tensor with a name.", field="inputs")
-    name, shape, data = tensor["name"], tensor.get("shape"), tensor.get("data")
-    if data is None and isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
-        raise BinaryTensors
+def _plain_columns(tensors: list[Any]) -> dict[str, Any] | None:
+    """The columns of tensors that are as nearly all are; None where one of them needs a closer look."""
+    table = {}
+    try:
+        for tensor in tensors:
+            name, data, shape = tensor["name"], tensor["data"], tensor.get("shape")
+            if type(name) is not str or type(data) is not list or (shape is not None and shape != [len(data)]):
+                return None
+            if (data and type(data[0]) is list) or tensor.get("datatype", "FP64") not in _KNOWN_DATATYPES:
+                return None
+            table[name] = data
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return table
+
+
+def _column(position: int, tensor: Any, missing: str | None) -> tuple[str, Any]:
+    """The name and the values of an input tensor whose values stand in the JSON."""
+    name = _checked_name(position, tensor)
+    shape, data = tensor.get("shape"), tensor.get("data")
     if not isinstance(data, list):
-        raise Malformed(f"Input {name[:80]!r} has no list of data.", field=name[:80])
+        raise _malformed_input(name, NO_HEADER if is_binary(tensor) else "has no list of data.")
     if data and isinstance(data[0], list):
         if not all(isinstance(row, list) and len(row) == 1 for row in data):
-            raise Malformed(f"Input {name[:80]!r} must have one value in each row.", field=name[:80])
+            raise _malformed_input(name, "must have one value in each row.")
         data = [row[0] for row in data]
-    if shape is not None and shape not in ([len(data)], [len(data), 1]):
-        raise Malformed(f"Input {name[:80]!r} has {len(data)} values, and another shape.", field=name[:80])
-    return name, data
+    if shape is not None and shape != [len(data)] and shape != [len(data), 1]:
+        raise _malformed_input(name, f"has {len(data)} values, and another shape.")
+    return name, data if missing is None else [None if value == missing else value for value in data]
 
 
-def _answers(inference: Inference) -> list[dict[str, Any]]:
-    rows = inference.rows
-    if inference.model.manifest.classes:
-        outputs = [
-            _tensor("probabilities", "FP64", list(inference.answer.shape), inference.answer.reshape(-1)),
-            _tensor("label", "BYTES", [rows], inference.labels),
-        ]
-    else:
-        outputs = [_tensor("value", "FP64", [rows], inference.answer)]
+def _bytes_column(position: int, tensor: Any, part: memoryview, missing: str | None) -> tuple[str, Any]:
+    """The name and the values of an input tensor whose values stand behind the JSON."""
+    name, shape, datatype = _checked_name(position, tensor), tensor.get("shape"), tensor.get("datatype")
+    if tensor.get("data") is not None or datatype is None or not isinstance(shape, list):
+        raise _malformed_input(name, "is binary, and so has a datatype, a shape, and no data.")
+    return name, read_raw(name, datatype, shape, part, missing)
+
+
+def _checked_name(position: int, tensor: Any) -> str:
+    if not isinstance(tensor, dict) or not isinstance(name := tensor.get("name"), str):
+        raise Malformed(f"Input {position} is not a tensor with a name.", field="inputs")
+    datatype = tensor.get("datatype")
+    if datatype is not None and not (isinstance(datatype, str) and datatype in _KNOWN_DATATYPES):
+        raise _malformed_input(name, "has a datatype that V2 does not know.")
+    return name
+
+
+def _malformed_input(name: str, said: str) -> Malformed:
+    return Malformed(f"Input {shortened(name)!r} {said}", field=shortened(name))
+
+
+def _outputs(inference: Inference) -> list[dict[str, Any]]:
+    """The outputs in the order of the model's, and the ids of the rows where the request did not name them."""
+    tensors = signature.answers(inference)
     if inference.row_ids is None:
-        outputs.append(_tensor("id", "BYTES", [rows], list(inference.ids)))
-    return outputs
+        tensors.append(signature.row_ids(inference))
+    return [
+        {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+            "data": tensor.values.reshape(-1) if isinstance(tensor.values, np.ndarray) else tensor.values,
+        }
+        for tensor in tensors
+    ]
 
 
-def _wanted(wanted: Any, model: LoadedModel) -> tuple[str, ...]:
-    """The names of the outputs that the request asks for; empty for all of them."""
-    if not wanted:
-        return ()
-    known = [*(output["name"] for output in _outputs(model)), "id"]
-    names = [output.get("name") if isinstance(output, dict) else None for output in _listed(wanted)]
-    if not all(name in known for name in names):
-        raise Malformed(f"Outputs are {', '.join(known)}; the request asks for another.", field="outputs")
-    return tuple(map(str, names))
-
-
-def _listed(wanted: Any) -> list[Any]:
+def _wanted(wanted: Any, model: LoadedModel, *, otherwise: bool) -> Wanted | None:
+    """Which outputs the request asks for; None for all of them in JSON."""
+    if wanted is None or wanted == []:
+        return Wanted(is_binary=True) if otherwise else None
     if not isinstance(wanted, list):
         raise Malformed('"outputs" is not a list.', field="outputs")
-    return wanted
+    known = [*(spec.name for spec in signature.outputs(model.manifest)), "id"]
+    names: list[Any] = [output.get("name") if isinstance(output, dict) else None for output in wanted]
+    if not all(name in known for name in names) or len(set(names)) != len(names):
+        raise Malformed(f"Outputs are {', '.join(known)}; the request asks for another, or twice.", field="outputs")
+    binary = [_wants_bytes(output.get("parameters"), otherwise) for output in wanted]
+    return Wanted(tuple(names), frozenset(name for name, chosen in zip(names, binary, strict=True) if chosen))
 
 
-def _tensor(name: str, datatype: str, shape: list[int], data: Any) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+def _wants_bytes(parameters: Any, otherwise: bool) -> bool:
+    """Whether one output is wanted as bytes. What else may be asked of it would change it, and so is refused."""
+    if parameters is None:
+        return otherwise
+    if not isinstance(parameters, dict) or not isinstance(parameters.get("binary_data", otherwise), bool):
+        raise Malformed('The "binary_data" of an output is true or false.', field="outputs")
+    if beside := parameters.keys() & {"classification", "shared_memory_region"}:
+        raise Malformed(f"Outputs cannot be asked for with {' and '.join(sorted(beside))} here.", field="outputs")
+    return bool(parameters.get("binary_data", otherwise))
 
 
-def _input(column: Column) -> dict[str, Any]:
-    return {"name": column.name, "datatype": _DATATYPES[column.dtype], "shape": [-1]}
-
-
-def _outputs(model: LoadedModel) -> list[dict[str, Any]]:
-    classes = model.manifest.classes
-    if not classes:
-        return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
-    return [
-        {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]},
-        {"name": "label", "datatype": "BYTES", "shape": [-1]},
-    ]
+def _described(specs: Sequence[signature.TensorSpec]) -> list[dict[str, Any]]:
+    return [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]

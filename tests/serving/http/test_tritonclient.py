@@ -46,14 +46,38 @@ def test_it_reads_what_the_server_and_the_model_say(client):
     assert [tensor["name"] for tensor in client.get_model_metadata("flights")["inputs"]][:2] == ["distance", "stops"]
 
 
-@pytest.mark.parametrize("binary", [True, False], ids=["asking for binary outputs", "asking for JSON"])
-def test_it_gets_the_answers_of_the_pipeline(client, v1, rows, binary):
-    wanted = [http.InferRequestedOutput(name, binary_data=binary) for name in ("probabilities", "label")]
-    result = client.infer("flights", inputs_of(rows, binary=False), outputs=wanted, request_id="seven")
+@pytest.mark.parametrize("sent", [True, False], ids=["bytes sent", "JSON sent"])
+@pytest.mark.parametrize("wanted", [True, False], ids=["bytes wanted", "JSON wanted"])
+def test_it_gets_the_answers_of_the_pipeline(client, v1, rows, sent, wanted):
+    outputs = [http.InferRequestedOutput(name, binary_data=wanted) for name in ("probabilities", "label")]
+    result = client.infer("flights", inputs_of(rows, binary=sent), outputs=outputs, request_id="seven")
     expected = v1.answer(rows)
     np.testing.assert_allclose(result.as_numpy("probabilities"), expected, rtol=0, atol=1e-12)
-    assert result.as_numpy("label").tolist() == [("late", "on time")[i] for i in expected.argmax(axis=1)]
+    labels = [("late", "on time")[best] for best in expected.argmax(axis=1)]
+    # Of bytes the client does not know that they are text.
+    assert result.as_numpy("label").tolist() == ([label.encode() for label in labels] if wanted else labels)
     assert result.get_response()["id"] == "seven"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "datatype"),
+    [(np.float32, "FP32"), (np.float16, "FP16"), (np.int32, "INT32"), (np.uint64, "UINT64"), (np.int8, "INT8")],
+)
+def test_numbers_of_every_width_mean_the_same(client, v1, rows, dtype, datatype):
+    whole = rows.assign(distance=rows["distance"].floordiv(20))
+    inputs = inputs_of(whole, binary=True)
+    inputs[0] = http.InferInput("distance", [len(whole)], datatype)
+    inputs[0].set_data_from_numpy(whole["distance"].to_numpy(dtype))
+    result = client.infer("flights", inputs)
+    np.testing.assert_allclose(result.as_numpy("probabilities"), v1.answer(whole), rtol=0, atol=1e-12)
+
+
+def test_a_thousand_rows_of_bytes_get_the_answers_of_the_pipeline(client, v1, flights):
+    many = flights.dropna()[["distance", "stops", "weekend", "carrier", "booked_at"]]
+    many = many.loc[many.index.repeat(3)].head(1000)
+    result = client.infer("flights", inputs_of(many, binary=True))
+    np.testing.assert_allclose(result.as_numpy("probabilities"), v1.answer(many), rtol=0, atol=1e-12)
+    assert len(set(result.as_numpy("id").tolist())) == 1000
 
 
 def test_it_gets_all_outputs_where_it_names_none(client, rows):
@@ -67,12 +91,18 @@ def refusal_of(client, inputs):
     return str(refused.value)
 
 
-def test_binary_tensors_are_refused_in_words(client, rows):
-    assert "Tensors are taken as JSON only" in refusal_of(client, inputs_of(rows, binary=True))
-
-
 def test_a_wrong_column_is_refused_in_words(client, rows):
     colour = http.InferInput("colour", [1], "FP64")
     colour.set_data_from_numpy(np.ones(1), binary_data=False)
     said = refusal_of(client, [*inputs_of(rows, binary=False), colour])
     assert said.startswith("[422] The model does not know the column 'colour'")
+
+
+def test_shared_memory_is_refused_in_words(client, rows):
+    inputs = inputs_of(rows, binary=True)
+    inputs[0].set_shared_memory("region", 160)
+    assert "'distance' has no list of data" in refusal_of(client, inputs)
+
+
+def test_the_extension_is_announced(client):
+    assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]

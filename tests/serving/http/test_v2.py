@@ -69,7 +69,7 @@ def test_a_client_may_ask_for_some_outputs(served, plain):
     assert list(outputs(answered)) == ["label"]
 
 
-@pytest.mark.parametrize("wanted", [[{"name": "other"}], "label", 5, [5], {"name": "label"}])
+@pytest.mark.parametrize("wanted", [[{"name": "other"}], "label", 5, [5], {"name": "label"}, {}, "", 0, False])
 def test_outputs_that_are_not_there_are_refused(served, plain, wanted):
     refused = infer(served, {**tensors(plain), "outputs": wanted})
     assert refused.status_code == 400
