@@ -25,10 +25,11 @@ from everfresh.data.inference_log import log_schema, read_log, write_rows
 from everfresh.data.inference_log.keeping import Round, keep
 from everfresh.data.windows import Window
 from everfresh.packaging.batch import Batch
-from everfresh.serving.decoding import Rows
-from everfresh.serving.inference import AnsweredBatch, Asked, Question
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.recorder import Recorder
+from everfresh.serving.inference import AnsweredBatch, Asked
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.questions.decoding import Rows
+from everfresh.serving.questions.question import Question
+from everfresh.serving.recording.recorder import Recorder
 
 COLUMNS = tuple(Column(f"n{i}", "float") for i in range(10)) + tuple(Column(f"c{i}", "category") for i in range(4))
 CLASSES = ("no", "yes")

@@ -19,7 +19,7 @@ from benchmarks.serving.models import BATCH_ROWS, COLUMNS, synthetic_rows
 from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.pipelines import load_pipeline
 from everfresh.packaging.scorer import open_scorer
-from everfresh.serving.decoding import RowReader
+from everfresh.serving.questions.decoding import RowReader
 
 LEAST_S = 1.0
 

@@ -20,7 +20,7 @@ from benchmarks.serving.machine import busy_cpu_s
 from benchmarks.serving.models import Model, Question
 from benchmarks.serving.processes import NotServing, Server
 from benchmarks.serving.results import Sample
-from everfresh.serving.state import want_version
+from everfresh.serving.versions.state import want_version
 
 # What may lie between a server's probabilities and scikit-learn's: everfresh's own limit for a compiled plan.
 TOLERANCE = 1e-6

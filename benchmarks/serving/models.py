@@ -18,7 +18,7 @@ from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.pipelines import STORED, dump_pipeline
 from everfresh.packaging.writing import write_bundle
-from everfresh.serving.state import install_bundle, want_version
+from everfresh.serving.versions.state import install_bundle, want_version
 from everfresh.training.pipeline import build_pipeline
 
 NUMBERS = tuple(f"n{number}" for number in range(10))

@@ -21,7 +21,7 @@ from everfresh.process import Service
 from everfresh.serving.access.policy import KEYS
 from everfresh.serving.access.tokens import ISSUER
 from everfresh.serving.client import Endpoint
-from everfresh.serving.state import install_bundle, wait_until_served, want_version
+from everfresh.serving.versions.state import install_bundle, wait_until_served, want_version
 
 WARM_UP_REQUESTS = 20
 LOAD_SECONDS = 30

@@ -10,7 +10,7 @@ from typing import Any
 
 from everfresh.errors import EverfreshError
 from everfresh.serving.client import Endpoint
-from everfresh.serving.metrics import INFERENCES, LOG
+from everfresh.serving.metrics.counting import INFERENCES, LOG
 from everfresh.serving.presence import started_at
 from everfresh.targets.local import LocalTarget
 from everfresh.targets.protocol import Target

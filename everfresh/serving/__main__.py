@@ -9,8 +9,9 @@ from pathlib import Path
 
 from everfresh.errors import EverfreshError, PortTaken, RootTaken
 from everfresh.serving.access.tls import MINIMA, tls_options
+from everfresh.serving.options import ServerOptions
 from everfresh.serving.presence import EXIT_TAKEN
-from everfresh.serving.server import ServerOptions, serve
+from everfresh.serving.server import serve
 
 EXIT_FAILED = 1
 

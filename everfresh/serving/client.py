@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from everfresh.errors import EndpointRefused, EndpointUnreachable, MixedVersions
-from everfresh.serving.decoding import ID_TENSOR, TIME_TENSOR
+from everfresh.serving.questions.decoding import ID_TENSOR, TIME_TENSOR
 
 CHUNK_ROWS = 500
 TIMEOUT_S = 30.0

@@ -21,15 +21,16 @@ from operator import itemgetter
 import numpy as np
 
 from everfresh.packaging.batch import Answer
-from everfresh.serving.decoding import MOST_ROWS, Rows
-from everfresh.serving.inference import AnsweredBatch, Asked, Choice, Inference, Table, Variant
+from everfresh.serving.inference import AnsweredBatch, Asked, Inference
 from everfresh.serving.logs import about
-from everfresh.serving.metrics import Labels, Metrics
-from everfresh.serving.models import LoadedModel, ModelTable
-from everfresh.serving.recorder import Recorder
+from everfresh.serving.metrics.counting import Labels, Metrics
+from everfresh.serving.questions.decoding import MOST_ROWS, Rows
+from everfresh.serving.questions.question import Table
+from everfresh.serving.recording.recorder import Recorder
 from everfresh.serving.refusals import DeadlineExceeded, ModelFailed, Overloaded, Refusal
 from everfresh.serving.shadow import Shadow
 from everfresh.serving.trails import Trails
+from everfresh.serving.versions.models import Choice, LoadedModel, ModelTable, Variant
 
 logger = logging.getLogger(__name__)
 

@@ -1,57 +1,30 @@
-"""A question and its answer, in the terms of no protocol: what transports decode to and encode from.
+"""A question on its way, and its answer, in the terms of no protocol: what transports encode from.
 
 What is made for every request is a named tuple: as frozen as a frozen dataclass, and made in a third of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from everfresh.packaging.batch import Answer, EncodedCategories
-
-if TYPE_CHECKING:
-    from everfresh.serving.decoding import Rows
-    from everfresh.serving.models import LoadedModel
-    from everfresh.serving.trails import Trail
-
-Table = Mapping[str, Sequence[Any] | NDArray[Any] | EncodedCategories]
-"""Columns by name, each a list of plain values (None is a missing one) or a numpy array; a category that its sender
-encoded stays so."""
-
-Variant = Literal["default", "split", "requested", "shadow"]
-"""How a version came to answer: it is the default, the traffic split gave it the request, the request named it, or it
-answered a copy of the request whose answer nobody saw."""
+from everfresh.packaging.batch import Answer
+from everfresh.serving.questions.decoding import Rows
+from everfresh.serving.questions.question import Question
+from everfresh.serving.versions.models import LoadedModel, Variant
 
 
-class Question(NamedTuple):
-    """What a request asks of a model.
+class Followed(Protocol):
+    """What follows a request, where somebody wants to know what became of it."""
 
-    Attributes:
-        table: the rows, by column.
-        id: what the request calls itself, where its protocol has a place for that.
-        record: whether the rows are production's, and so belong into the inference log.
-        timeout_s: how long the asker will wait, where its protocol has a place for that.
-        wants: what of the request the transport must still know when it writes the answer.
-    """
+    span: Any
 
-    table: Table
-    id: str | None = None
-    record: bool = True
-    timeout_s: float | None = None
-    wants: Any = None
-
-
-class Choice(NamedTuple):
-    """The version that is to answer, and why that one."""
-
-    model: LoadedModel
-    variant: Variant = "default"
-    shadow: LoadedModel | None = None
+    def answered_by(self, model: str, version: int, rows: int) -> None:
+        """Note which version was asked, and how many rows."""
+        ...
 
 
 class Asked(NamedTuple):
@@ -69,7 +42,7 @@ class Asked(NamedTuple):
     request_id: str
     received_ns: int
     deadline: float | None = None
-    trail: Trail | None = None
+    trail: Followed | None = None
 
 
 class Inference(NamedTuple):

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -19,10 +18,11 @@ from granian.log import LogLevels
 
 from everfresh.errors import PortTaken, RootTaken
 from everfresh.serving.access.policy import AccessOptions, access_options, checked_access
-from everfresh.serving.access.tls import TlsOptions, checked_tls, granian_arguments
+from everfresh.serving.access.tls import checked_tls, granian_arguments
 from everfresh.serving.grpc import check_grpc
 from everfresh.serving.logs import logging_config
-from everfresh.serving.metrics_files import forget_metrics
+from everfresh.serving.metrics.files import forget_metrics
+from everfresh.serving.options import ServerOptions
 from everfresh.serving.presence import (
     ORPHAN_SECONDS,
     ServerInfo,
@@ -32,38 +32,13 @@ from everfresh.serving.presence import (
     last_server,
     write_server,
 )
-from everfresh.serving.state import forget_workers
 from everfresh.serving.trails import check_trails
+from everfresh.serving.versions.state import forget_workers
 
 # How long requests may take to end when the server stops.
 STOP_SECONDS = 10
 # How long the head of a request may take, from the moment when its connection is free for it.
 HEADER_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """Where a server finds its models, where it listens, and to whom.
-
-    Attributes:
-        root: where serving.json and the bundles lie.
-        port: where it speaks HTTP.
-        host: the address it listens on.
-        workers: how many processes answer.
-        grpc_port: where it speaks gRPC; None for not at all.
-        memory_mb: how many megabytes of bundles each worker keeps in memory; None for all that are served.
-        is_open: whether other machines may ask without saying who they are.
-        tls: how it speaks TLS; None for not at all.
-    """
-
-    root: Path
-    port: int
-    host: str = "127.0.0.1"
-    workers: int = 1
-    grpc_port: int | None = None
-    memory_mb: int | None = None
-    is_open: bool = False
-    tls: TlsOptions | None = None
 
 
 def serve(options: ServerOptions) -> None:

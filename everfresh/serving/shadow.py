@@ -8,11 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from everfresh.serving.decoding import Rows
 from everfresh.serving.inference import AnsweredBatch
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import LoadedModel
-from everfresh.serving.recorder import Recorder
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.questions.decoding import Rows
+from everfresh.serving.recording.recorder import Recorder
+from everfresh.serving.versions.models import LoadedModel
 
 logger = logging.getLogger(__name__)
 

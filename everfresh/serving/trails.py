@@ -13,9 +13,9 @@ from everfresh.serving.tracing import Scope, Tracer, check_tracing, open_tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from everfresh.serving.http.routes import Route
-    from everfresh.serving.inference import AnsweredBatch, Asked, Variant
-    from everfresh.serving.models import LoadedModel
+    from everfresh.serving.access.roles import Needs
+    from everfresh.serving.inference import AnsweredBatch, Asked
+    from everfresh.serving.versions.models import LoadedModel, Variant
 
 CLIENT_GONE = 499
 """The status of a request whose sender did not wait for the answer; there is no response that would have one."""
@@ -60,7 +60,7 @@ class Trails:
         """Note for each of the requests what it was answered by, and with whom."""
         for asked, rows in zip(batch.asked, batch.counts, strict=True):
             if asked.trail is not None:
-                asked.trail.answered_by(batch.model, rows)
+                asked.trail.answered_by(batch.model.name, batch.model.version, rows)
         self._trace(batch.model, batch.variant, batch.asked, sum(batch.counts), started_ns, batch.answered_ns, None)
 
     def refused(
@@ -68,7 +68,7 @@ class Trails:
     ) -> None:
         """Note which version did not answer a request."""
         if asked.trail is not None:
-            asked.trail.answered_by(model, rows)
+            asked.trail.answered_by(model.name, model.version, rows)
         self._trace(model, variant, [asked], rows, started_ns, time.time_ns(), error)
 
     def close(self) -> None:
@@ -123,15 +123,15 @@ class Trail:
         self._version: int | None = None
         self._rows: int | None = None
 
-    def routed(self, route: Route) -> None:
+    def routed(self, pattern: str, needs: Needs) -> None:
         """Note where the request goes. Questions of load balancers and of Prometheus are not traced."""
-        self._pattern = route.pattern
-        if self._trails.tracer is not None and route.needs != "nothing" and route.pattern != _SCRAPE:
+        self._pattern = pattern
+        if self._trails.tracer is not None and needs != "nothing" and pattern != _SCRAPE:
             self.span = self._begin_span(self._trails.tracer)
 
-    def answered_by(self, model: LoadedModel, rows: int) -> None:
+    def answered_by(self, model: str, version: int, rows: int) -> None:
         """Note which version was asked, and how many rows."""
-        self._model, self._version, self._rows = model.name, model.version, rows
+        self._model, self._version, self._rows = model, version, rows
 
     def ended(self, status: int, error: BaseException | None = None) -> None:
         """Note what was answered: with a line, and with the end of the span."""

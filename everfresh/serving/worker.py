@@ -15,22 +15,22 @@ from everfresh.serving.access.policy import AccessOptions, AccessPolicy
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http.api import all_routes
 from everfresh.serving.http.app import HttpApp
-from everfresh.serving.labels import LabelStore
 from everfresh.serving.logs import log_uncaught
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.metrics_files import MetricsFiles
-from everfresh.serving.models import ModelTable
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.metrics.files import MetricsFiles
 from everfresh.serving.presence import ORPHAN_SECONDS
-from everfresh.serving.recorder import Recorder
-from everfresh.serving.repository import Repository
-from everfresh.serving.residency import Residency
-from everfresh.serving.state import inference_root
+from everfresh.serving.recording.labels import LabelStore
+from everfresh.serving.recording.recorder import Recorder
 from everfresh.serving.trails import open_trails
-from everfresh.serving.watcher import StateWatcher
+from everfresh.serving.versions.models import ModelTable
+from everfresh.serving.versions.repository import Repository
+from everfresh.serving.versions.residency import Residency
+from everfresh.serving.versions.state import inference_root
+from everfresh.serving.versions.watcher import StateWatcher
 
 if TYPE_CHECKING:
     from everfresh.serving.grpc.server import GrpcServer
-    from everfresh.serving.server import ServerOptions
+    from everfresh.serving.options import ServerOptions
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="answers")
         self._access = AccessPolicy(access)
         self._recorder = Recorder(inference_root(root), metrics)
-        self._watcher = StateWatcher(root, models, metrics, self._recorder, residency)
+        self._watcher = StateWatcher(root, models, metrics, self._recorder.set_policy, residency)
         self._metrics_files = MetricsFiles(root, metrics)
         self._plane = DataPlane(models, self._recorder, metrics, self._threads, self._trails)
         store = LabelStore(inference_root(root), metrics)

@@ -34,9 +34,9 @@ from everfresh.process import Service
 from everfresh.serving.access.own_key import own_key
 from everfresh.serving.access.policy import KEYS
 from everfresh.serving.client import TIMEOUT_S, Endpoint
-from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import hold, last_server, read_server
-from everfresh.serving.state import (
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.state import (
     convergence,
     inference_root,
     install_bundle,

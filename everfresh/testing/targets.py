@@ -25,7 +25,7 @@ from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.golden import read_golden
 from everfresh.packaging.manifest import Manifest
 from everfresh.packaging.scorer import Scorer, open_scorer
-from everfresh.serving.decoding import RowReader
+from everfresh.serving.questions.decoding import RowReader
 from everfresh.serving.refusals import Refusal
 from everfresh.targets.protocol import Prediction, Target
 from everfresh.testing.bundles import ExampleBundle, ExampleBundles

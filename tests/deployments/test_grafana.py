@@ -27,11 +27,11 @@ from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.writing import write_bundle
 from everfresh.serving.client import Endpoint
-from everfresh.serving.desired import DesiredModel
-from everfresh.serving.exposition import exposition
-from everfresh.serving.gauges import GAUGES
-from everfresh.serving.metrics import FAMILIES, Metrics
-from everfresh.serving.state import install_bundle, wait_until_served, want_model
+from everfresh.serving.metrics.counting import FAMILIES, Metrics
+from everfresh.serving.metrics.exposition import exposition
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.gauges import GAUGES
+from everfresh.serving.versions.state import install_bundle, wait_until_served, want_model
 from everfresh.testing.bundles import COLUMNS
 from everfresh.training.pipeline import build_pipeline
 

@@ -30,7 +30,7 @@ from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.writing import write_bundle
 from everfresh.registry.lineage import code_revision
 from everfresh.serving.client import Endpoint
-from everfresh.serving.state import install_bundle, want_version
+from everfresh.serving.versions.state import install_bundle, want_version
 from everfresh.settings import Settings
 from everfresh.stack.services import prefect_environment
 from everfresh.testing.bundles import COLUMNS, make_bundles

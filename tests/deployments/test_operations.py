@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from everfresh.serving import logs, tracing
-from everfresh.serving.exposition import exposition
-from everfresh.serving.gauges import GAUGES
-from everfresh.serving.metrics import FAMILIES, Metrics
+from everfresh.serving.metrics.counting import FAMILIES, Metrics
+from everfresh.serving.metrics.exposition import exposition
 from everfresh.serving.server import STOP_SECONDS
+from everfresh.serving.versions.gauges import GAUGES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

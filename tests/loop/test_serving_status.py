@@ -16,8 +16,8 @@ import pytest
 from everfresh.loop.serving_status import ServedVersion, ServingStatus, serving_status
 from everfresh.loop.status import TargetStatus
 from everfresh.packaging.bundle import open_bundle
-from everfresh.serving.desired import DesiredModel
-from everfresh.serving.state import install_bundle, wait_until_served, want_model
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.state import install_bundle, wait_until_served, want_model
 from everfresh.targets.local import LocalTarget
 from everfresh.testing.bundles import ExampleBundles, make_bundles
 from everfresh.testing.targets import InMemoryTarget

@@ -10,7 +10,7 @@ from everfresh.errors import BundleDamaged
 from everfresh.packaging.batch import Batch
 from everfresh.packaging.golden import GoldenRows, largest_difference, read_golden
 from everfresh.packaging.scorer import open_scorer
-from everfresh.serving.decoding import RowReader
+from everfresh.serving.questions.decoding import RowReader
 
 GOLDEN = GoldenRows(
     Batch(

@@ -29,7 +29,7 @@ from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.packaging.manifest import ModelFacts
 from everfresh.packaging.pipelines import pipeline_answer
 from everfresh.packaging.writing import write_bundle
-from everfresh.serving.state import install_bundle, wait_until_served, want_version
+from everfresh.serving.versions.state import install_bundle, wait_until_served, want_version
 from everfresh.training.pipeline import build_pipeline
 
 COLUMNS = (

@@ -14,12 +14,13 @@ import pytest
 from everfresh.data.inference_log import read_log
 from everfresh.serving import dataplane
 from everfresh.serving.dataplane import DataPlane
-from everfresh.serving.inference import Asked, Choice, Question
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import ModelTable, load_model
-from everfresh.serving.recorder import Recorder
+from everfresh.serving.inference import Asked
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.questions.question import Question
+from everfresh.serving.recording.recorder import Recorder
 from everfresh.serving.refusals import BadValue, DeadlineExceeded, ModelFailed, Overloaded, UnequalColumns
-from everfresh.serving.state import bundle_directory, install_bundle
+from everfresh.serving.versions.models import Choice, ModelTable, load_model
+from everfresh.serving.versions.state import bundle_directory, install_bundle
 
 
 class Plane:

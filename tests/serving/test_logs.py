@@ -220,7 +220,7 @@ def test_all_that_a_server_says_is_json_when_that_is_wanted(serve, root, plain, 
     assert server.stop() == 0
 
     entries = entries_of(server)
-    assert {entry["logger"] for entry in entries} >= {"everfresh.serving.watcher"}
+    assert {entry["logger"] for entry in entries} >= {"everfresh.serving.versions.watcher"}
     assert not [entry for entry in entries if entry["logger"] == "everfresh.access"]
 
 
@@ -237,7 +237,7 @@ def test_a_failure_is_told_with_the_id_of_the_request_that_met_it(serve, root, p
 
 
 FAILING = r"""
-import everfresh.serving.models as models
+import everfresh.serving.versions.models as models
 def open_broken(bundle, residency):
     scorer = original(bundle, residency)
     class Broken:

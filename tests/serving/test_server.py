@@ -15,7 +15,7 @@ import pytest
 from everfresh.data.inference_log import read_log
 from everfresh.errors import PortTaken
 from everfresh.serving.server import check_port
-from everfresh.serving.state import (
+from everfresh.serving.versions.state import (
     convergence,
     inference_root,
     read_server,

@@ -6,8 +6,8 @@ import numpy as np
 
 from everfresh.serving import signature
 from everfresh.serving.inference import Inference
-from everfresh.serving.models import LoadedModel
 from everfresh.serving.signature import TensorSpec
+from everfresh.serving.versions.models import LoadedModel
 
 
 def inference(fitted, features):

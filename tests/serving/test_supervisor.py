@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from everfresh.serving.server import check_port
-from everfresh.serving.state import read_server, want_version
+from everfresh.serving.versions.state import read_server, want_version
 
 MODULE = "everfresh.serving.supervisor"
 

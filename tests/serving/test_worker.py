@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from everfresh.serving.state import bundle_directory
+from everfresh.serving.versions.state import bundle_directory
 
 HEAVY = ("pandas", "sklearn", "scipy", "skops", "mlflow", "prefect", "onnx", "sqlalchemy", "fastapi")
 
@@ -19,13 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import everfresh.serving.worker
 from everfresh.serving.dataplane import DataPlane
-from everfresh.serving.exposition import exposition
+from everfresh.serving.metrics.exposition import exposition
 from everfresh.serving.http import invocations, v2
 from everfresh.serving.http.messages import Request
-from everfresh.serving.inference import Asked, Choice
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import ModelTable, load_model
-from everfresh.serving.recorder import Recorder
+from everfresh.serving.inference import Asked
+from everfresh.serving.versions.models import Choice
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.versions.models import ModelTable, load_model
+from everfresh.serving.recording.recorder import Recorder
 
 models, metrics = ModelTable(), Metrics()
 recorder = Recorder(Path(sys.argv[2]), metrics)

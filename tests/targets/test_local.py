@@ -15,7 +15,7 @@ from everfresh import process
 from everfresh.errors import DeployFailed, NotServing, PortTaken
 from everfresh.serving.client import Endpoint
 from everfresh.serving.presence import hold, read_server
-from everfresh.serving.state import read_desired, read_workers, want_version
+from everfresh.serving.versions.state import read_desired, read_workers, want_version
 from everfresh.targets import local
 from everfresh.targets.local import LocalTarget
 from everfresh.testing.bundles import ExampleBundle, ExampleBundles, make_bundles

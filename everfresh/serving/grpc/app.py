@@ -20,10 +20,10 @@ from everfresh.serving.grpc.messages import Message, parse, signature
 from everfresh.serving.grpc.methods import Addressee, Codec, Method, StreamCodec
 from everfresh.serving.grpc.statuses import sentence_of, status_of
 from everfresh.serving.http.app import INLINE_BYTES, MOST_WAITING
-from everfresh.serving.inference import Asked, Choice
-from everfresh.serving.metrics import IN_FLIGHT, Metrics
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.inference import Asked
+from everfresh.serving.metrics.counting import IN_FLIGHT, Metrics
 from everfresh.serving.refusals import DeadlineExceeded, Overloaded, Refusal
+from everfresh.serving.versions.models import Choice, LoadedModel
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from everfresh.serving.inference import Asked, Question
+from everfresh.serving.inference import Asked
+from everfresh.serving.questions.question import Question
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 

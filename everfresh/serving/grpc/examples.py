@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from everfresh.serving.decoding import check_rows, columns_of_records
 from everfresh.serving.grpc.messages import Message
+from everfresh.serving.questions.decoding import check_rows, columns_of_records
+from everfresh.serving.questions.tensors import text
 from everfresh.serving.refusals import BadValue, Malformed, shortened
-from everfresh.serving.tensors import text
 
 
 def read_examples(given: Message) -> dict[str, Sequence[Any]]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from everfresh.serving.access.roles import Needs
 from everfresh.serving.grpc.messages import Message
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
+from everfresh.serving.versions.models import LoadedModel
 
 Handler = Callable[[Message], Message]
 

@@ -16,7 +16,7 @@ from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.grpc import health, tensorflow_serving, v2
 from everfresh.serving.grpc.app import Admit, GrpcApp
 from everfresh.serving.http.app import MOST_BYTES
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics.counting import Metrics
 
 # How long calls may take to end when the server stops.
 STOP_SECONDS = 5.0

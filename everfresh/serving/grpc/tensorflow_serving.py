@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from everfresh.serving import signature
-from everfresh.serving.decoding import MOST_ROWS, check_rows
 from everfresh.serving.grpc.examples import read_examples
 from everfresh.serving.grpc.messages import Message, message
 from everfresh.serving.grpc.methods import Addressee, Codec, Method
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.decoding import MOST_ROWS, check_rows
+from everfresh.serving.questions.question import Question
+from everfresh.serving.questions.tensors import count_rows, dtype_of, numbers, read_raw, texts
 from everfresh.serving.refusals import Malformed, Refusal, shortened
-from everfresh.serving.tensors import count_rows, dtype_of, numbers, read_raw, texts
+from everfresh.serving.versions.models import LoadedModel, ModelTable
 
 PREDICTION = "tensorflow.serving.PredictionService"
 MODEL = "tensorflow.serving.ModelService"

@@ -1,7 +1,7 @@
 """The Open Inference Protocol V2 over gRPC.
 
-Tensors, outputs and what is missing are as in everfresh/serving/tensors.py and signature.py. A request brings its
-tensors raw or typed, and is answered alike; one that brings none is answered raw. Of its parameters three are known:
+Tensors, outputs and what is missing are as in serving/questions/tensors.py and serving/signature.py. A request brings
+its tensors raw or typed, and is answered alike; one that brings none is answered raw. Of its parameters three are known:
 `record` (false: the rows stay out of the inference log), `missing` (the text that stands for a missing one) and
 `timeout` (microseconds, as in Triton).
 """
@@ -20,10 +20,11 @@ import everfresh
 from everfresh.serving import signature
 from everfresh.serving.grpc.messages import Message, message
 from everfresh.serving.grpc.methods import Addressee, Codec, Method, StreamCodec
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
+from everfresh.serving.questions.tensors import count_rows, dtype_of, numbers, read_raw, texts, write_raw
 from everfresh.serving.refusals import Malformed, Refusal, shortened
-from everfresh.serving.tensors import count_rows, dtype_of, numbers, read_raw, texts, write_raw
+from everfresh.serving.versions.models import LoadedModel, ModelTable
 
 SERVICE = "inference.GRPCInferenceService"
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from everfresh.serving.desired import DesiredModel
 from everfresh.serving.http.messages import Request, Response, json_response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.models import ModelTable
 from everfresh.serving.refusals import Malformed, UnknownModel
-from everfresh.serving.repository import Repository, StoredVersion
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.models import ModelTable
+from everfresh.serving.versions.repository import Repository, StoredVersion
 
 Names = Mapping[str, str]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from everfresh.serving.exposition import CONTENT_TYPE, exposition
-from everfresh.serving.gauges import gauges_of
 from everfresh.serving.http import admin, azureml, health, invocations, labels, openapi, tfserving, v2
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.labels import LabelStore
-from everfresh.serving.metrics_files import MetricsFiles
-from everfresh.serving.models import ModelTable
-from everfresh.serving.repository import Repository
+from everfresh.serving.metrics.exposition import CONTENT_TYPE, exposition
+from everfresh.serving.metrics.files import MetricsFiles
+from everfresh.serving.recording.labels import LabelStore
+from everfresh.serving.versions.gauges import gauges_of
+from everfresh.serving.versions.models import ModelTable
+from everfresh.serving.versions.repository import Repository
 
 
 def all_routes(

@@ -23,9 +23,10 @@ from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Headers, Request, Response
 from everfresh.serving.http.refusing import refused
 from everfresh.serving.http.routes import Match, Route, Router
-from everfresh.serving.inference import Asked, Choice, Question
+from everfresh.serving.inference import Asked
 from everfresh.serving.logs import about
-from everfresh.serving.metrics import IN_FLIGHT, WAITING_ROWS, Metrics
+from everfresh.serving.metrics.counting import IN_FLIGHT, WAITING_ROWS, Metrics
+from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import (
     BadHeader,
     MethodNotAllowed,
@@ -36,6 +37,7 @@ from everfresh.serving.refusals import (
     UnsupportedContent,
 )
 from everfresh.serving.trails import CLIENT_GONE, Trail, Trails
+from everfresh.serving.versions.models import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +192,7 @@ class HttpApp:
             self._access.authorize(scope.headers, "describe", scope.authority)
             raise
         if trail is not None:
-            trail.routed(match.route)
+            trail.routed(match.route.pattern, match.route.needs)
         principal = self._access.authorize(scope.headers, match.route.needs, scope.authority)
         if trail is not None:
             trail.principal = principal.name

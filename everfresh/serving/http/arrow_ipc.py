@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from everfresh.data.columns import Column
 from everfresh.packaging.batch import EncodedCategories
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import ID_TENSOR, LARGEST_INTEGER, MOST_COLUMNS, TIME_TENSOR
 from everfresh.serving.http.arrow_messages import check_stream, no_stream, stream_of
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.inference import Inference
+from everfresh.serving.questions.decoding import ID_TENSOR, LARGEST_INTEGER, MOST_COLUMNS, TIME_TENSOR
+from everfresh.serving.questions.tensors import FEW_ROWS, numbers
 from everfresh.serving.refusals import BadRows, shortened
-from everfresh.serving.tensors import FEW_ROWS, numbers
 
 STREAM = "application/vnd.apache.arrow.stream"
 FILE = "application/vnd.apache.arrow.file"

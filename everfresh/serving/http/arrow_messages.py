@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from everfresh.serving.decoding import check_rows
+from everfresh.serving.questions.decoding import check_rows
 from everfresh.serving.refusals import Malformed, TooLarge
 
 MOST_MESSAGES = 1_000

@@ -17,9 +17,10 @@ from everfresh.serving.http import arrow_ipc, table_forms
 from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Headers, Request, Response, json_response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import BadHeader, Malformed, Refusal
+from everfresh.serving.versions.models import LoadedModel
 
 FORMS = ("input_data", "data", "Inputs")
 METHODS = ("predict", "predict_proba")

@@ -8,7 +8,7 @@ from typing import Any
 from everfresh.data.columns import Column
 from everfresh.packaging.manifest import Manifest
 from everfresh.serving import signature
-from everfresh.serving.decoding import LARGEST_INTEGER, LONGEST_TEXT
+from everfresh.serving.questions.decoding import LARGEST_INTEGER, LONGEST_TEXT
 
 Schema = Mapping[str, Any]
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from everfresh.serving.http.messages import Request, Response
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
+from everfresh.serving.versions.models import LoadedModel
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from everfresh.data.columns import Column
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import ID_TENSOR, MOST_COLUMNS, MOST_ROWS, TIME_TENSOR, columns_of_rows
 from everfresh.serving.http.messages import Request
+from everfresh.serving.questions.decoding import ID_TENSOR, MOST_COLUMNS, MOST_ROWS, TIME_TENSOR, columns_of_rows
 from everfresh.serving.refusals import BadEncoding, BadRows, EmptyBatch, Malformed, TooManyRows, UnsupportedContent
 
 CSV = "text/csv"

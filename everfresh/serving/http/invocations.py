@@ -18,9 +18,10 @@ from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.csv_tables import CSV, read_csv, write_csv
 from everfresh.serving.http.messages import JSON, Request, Response, json_response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import Malformed, UnsupportedContent
+from everfresh.serving.versions.models import LoadedModel
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 ANSWERS = (JSON, CSV, arrow_ipc.STREAM)

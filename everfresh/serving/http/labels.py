@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from everfresh.serving.http.messages import Request, Response, json_response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.labels import LabelStore
-from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.recording.labels import LabelStore
 from everfresh.serving.refusals import Malformed
+from everfresh.serving.versions.models import LoadedModel, ModelTable
 
 
 def routes(models: ModelTable, store: LabelStore) -> list[Route]:

@@ -18,7 +18,7 @@ from everfresh.serving.http.docs_page import HTML, SAFE_HEADERS, docs_page
 from everfresh.serving.http.messages import JSON, Request, Response, json_response
 from everfresh.serving.http.routes import Route
 from everfresh.serving.http.v2_binary import OCTETS
-from everfresh.serving.models import ModelTable
+from everfresh.serving.versions.models import ModelTable
 
 DOCUMENT, SWAGGER, DOCS = "/openapi.json", "/swagger.json", "/docs"
 MOST_DESCRIBED_MODELS = 20

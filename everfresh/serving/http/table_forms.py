@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import columns_of_records, columns_of_rows
+from everfresh.serving.questions.decoding import columns_of_records, columns_of_rows
 from everfresh.serving.refusals import EmptyBatch, Malformed
 
 Columns = dict[str, Sequence[Any]]

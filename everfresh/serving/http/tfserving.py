@@ -18,15 +18,16 @@ import numpy as np
 
 from everfresh.packaging.manifest import Manifest
 from everfresh.serving import signature
-from everfresh.serving.decoding import check_rows, columns_of_records
 from everfresh.serving.http import table_forms
 from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.json_bodies import read_json_with_nan
 from everfresh.serving.http.messages import JSON, Request, Response, json_response
 from everfresh.serving.http.routes import Route
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.decoding import check_rows, columns_of_records
+from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import BadValue, EmptyBatch, Malformed, Refusal, UnsupportedContent, shortened
+from everfresh.serving.versions.models import LoadedModel, ModelTable
 
 PREFIX = "/v1/"
 SIGNATURE = "serving_default"

@@ -2,9 +2,9 @@
 
 Every column is a tensor of the shape [rows] or [rows, 1] under its own name. A missing value is null, which
 the protocol does not forbid and no other server understands; how bytes say it is told in
-`everfresh.serving.tensors`. A time is text (ISO 8601) or seconds since 1970. A classifier answers with `probabilities`
-[rows, classes] and `label` [rows], a regression with `value` [rows]. Where the request does not name its rows, `id`
-[rows] comes as well.
+`everfresh.serving.questions.tensors`. A time is text (ISO 8601) or seconds since 1970. A classifier answers with
+`probabilities` [rows, classes] and `label` [rows], a regression with `value` [rows]. Where the request does not name
+its rows, `id` [rows] comes as well.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from everfresh.serving.http.v2_binary import (
     is_binary,
     split_body,
 )
-from everfresh.serving.inference import Inference, Question
-from everfresh.serving.models import LoadedModel, ModelTable, ServedModel
+from everfresh.serving.inference import Inference
+from everfresh.serving.questions.question import Question
+from everfresh.serving.questions.tensors import DTYPES, read_raw
 from everfresh.serving.refusals import Malformed, shortened
-from everfresh.serving.tensors import DTYPES, read_raw
+from everfresh.serving.versions.models import LoadedModel, ModelTable, ServedModel
 
 _KNOWN_DATATYPES = frozenset({*DTYPES, "BF16", "BYTES"})
 _LONGEST_ID = 128

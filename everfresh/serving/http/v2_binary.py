@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from everfresh.serving.http.messages import JSON, Request, Response
+from everfresh.serving.questions.tensors import write_raw
 from everfresh.serving.refusals import BadHeader, Malformed, UnsupportedContent, shortened
-from everfresh.serving.tensors import write_raw
 
 EXTENSION = "binary_tensor_data"
 JSON_LENGTH = "inference-header-content-length"

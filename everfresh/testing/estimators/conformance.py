@@ -26,7 +26,7 @@ from everfresh.packaging.parity import parity_of
 from everfresh.packaging.pipelines import pipeline_answer
 from everfresh.packaging.scorer import OnnxScorer, Scorer, open_scorer
 from everfresh.packaging.writing import write_bundle
-from everfresh.serving.decoding import RowReader
+from everfresh.serving.questions.decoding import RowReader
 from everfresh.testing.estimators.catalogue import Case, Learns
 from everfresh.testing.estimators.rows import (
     COLUMNS,

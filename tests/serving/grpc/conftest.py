@@ -16,11 +16,11 @@ import pytest
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.grpc.messages import message, signature
 from everfresh.serving.grpc.server import GrpcOptions, GrpcServer
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import ModelTable, ServedModel, load_model
-from everfresh.serving.recorder import Recorder
-from everfresh.serving.state import bundle_directory, install_bundle
-from everfresh.serving.traffic import Split
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.recording.recorder import Recorder
+from everfresh.serving.versions.models import ModelTable, ServedModel, load_model
+from everfresh.serving.versions.state import bundle_directory, install_bundle
+from everfresh.serving.versions.traffic import Split
 
 # It is run by another Python.
 collect_ignore = ["official_client.py"]

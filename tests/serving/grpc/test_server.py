@@ -25,12 +25,12 @@ from everfresh.serving.access.keys import add_key
 from everfresh.serving.access.policy import AccessOptions, AccessPolicy
 from everfresh.serving.access.roles import Role
 from everfresh.serving.access.tls import TlsOptions
-from everfresh.serving.exposition import exposition
 from everfresh.serving.grpc import check_grpc
 from everfresh.serving.grpc.messages import message
 from everfresh.serving.grpc.server import MOST_BYTES, GrpcOptions, GrpcServer, credentials
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.state import want_version
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.metrics.exposition import exposition
+from everfresh.serving.versions.state import want_version
 
 V2 = "inference.GRPCInferenceService"
 PREDICTION = "tensorflow.serving.PredictionService"

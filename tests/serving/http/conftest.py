@@ -10,8 +10,8 @@ import pytest
 from everfresh.serving.http.codec import Codec
 from everfresh.serving.http.messages import Request, Response
 from everfresh.serving.inference import Inference
-from everfresh.serving.models import LoadedModel, load_model
-from everfresh.serving.state import bundle_directory, install_bundle
+from everfresh.serving.versions.models import LoadedModel, load_model
+from everfresh.serving.versions.state import bundle_directory, install_bundle
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from everfresh.serving.access.keys import add_to
 from everfresh.serving.access.roles import Role
-from everfresh.serving.state import install_bundle, read_desired, want_version
+from everfresh.serving.versions.state import install_bundle, read_desired, want_version
 
 INFER = "/v2/models/flights/infer"
 

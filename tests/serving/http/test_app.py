@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from everfresh.serving.state import install_bundle, want_version
+from everfresh.serving.versions.state import install_bundle, want_version
 
 INFER = "/v2/models/flights/infer"
 MEBIBYTE = 1024 * 1024

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from everfresh.data.columns import Column
 from everfresh.packaging.batch import EncodedCategories
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import RowReader
 from everfresh.serving.http import arrow_messages, invocations, v2
 from everfresh.serving.http.arrow_ipc import STREAM, read_table
 from everfresh.serving.http.messages import Request
+from everfresh.serving.questions.decoding import RowReader
 from everfresh.serving.refusals import Refusal
 
 COLUMNS = (
@@ -425,11 +425,11 @@ keep_pandas_out()
 import numpy as np
 from everfresh.data.columns import Column
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import RowReader
+from everfresh.serving.questions.decoding import RowReader
 from everfresh.serving.http import arrow_ipc
 from everfresh.serving.http.messages import Request
 from everfresh.serving.inference import Inference
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.versions.models import LoadedModel
 
 columns = tuple(Column(name, kind) for name, kind in zip(sys.argv[2::2], sys.argv[3::2]))
 made = datetime.datetime.now(datetime.UTC)

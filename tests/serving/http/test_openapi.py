@@ -14,7 +14,7 @@ from everfresh.serving.http.body_shapes import example_row, row_schema
 from everfresh.serving.http.docs_page import docs_page
 from everfresh.serving.http.openapi import document, swagger
 from everfresh.serving.http.routes import Route
-from everfresh.serving.models import ModelTable
+from everfresh.serving.versions.models import ModelTable
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from everfresh.data.columns import Column
 from everfresh.packaging.manifest import Manifest
 from everfresh.serving.http.messages import Request
 from everfresh.serving.http.tfserving import CODECS, MalformedPath, refuse
-from everfresh.serving.models import LoadedModel
 from everfresh.serving.refusals import Refusal, UnknownModel, UnsupportedContent
+from everfresh.serving.versions.models import LoadedModel
 
 
 def records_of(plain):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from everfresh.data.inference_log import read_log
-from everfresh.serving.state import inference_root
+from everfresh.serving.versions.state import inference_root
 
 
 def tensors(plain, **changes):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from everfresh.data.columns import Column, plain_text
 from everfresh.packaging.batch import Batch, Categories, EncodedCategories
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.inference import Table
+from everfresh.serving.questions.question import Table
 from everfresh.serving.refusals import (
     BadRows,
     BadValue,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from everfresh.serving.metrics import FAMILIES, Family, Labels, Snapshot
+from everfresh.serving.metrics.counting import FAMILIES, Family, Labels, Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

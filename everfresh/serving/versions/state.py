@@ -27,10 +27,10 @@ from typing import Any
 
 from everfresh.errors import StateUnreadable
 from everfresh.packaging.bundle import Bundle, copy_bundle
-from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import ServerInfo as ServerInfo
 from everfresh.serving.presence import is_alive, write_json
 from everfresh.serving.presence import read_server as read_server
+from everfresh.serving.versions.desired import DesiredModel
 
 MODEL_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from everfresh.serving.exposition import exposition
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.metrics.exposition import exposition
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -47,7 +47,7 @@ def test_prometheus_reads_what_was_served(serve, root, plain, eventually):
 
 
 def test_a_version_that_cannot_be_loaded_is_counted(serve, root, eventually):
-    from everfresh.serving.state import want_version
+    from everfresh.serving.versions.state import want_version
 
     server = serve(root)
     want_version(root, "flights", 7)

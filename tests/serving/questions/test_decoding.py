@@ -13,7 +13,7 @@ from everfresh.data.columns import Column
 from everfresh.data.frames import epoch_seconds, model_frame
 from everfresh.packaging.batch import EncodedCategories, batch_of
 from everfresh.packaging.manifest import Manifest
-from everfresh.serving.decoding import MOST_ROWS, RowReader, columns_of_records, columns_of_rows
+from everfresh.serving.questions.decoding import MOST_ROWS, RowReader, columns_of_records, columns_of_rows
 from everfresh.serving.refusals import BadRows, BadValue, OutOfRange, Refusal
 
 COLUMNS = (

@@ -12,7 +12,7 @@ import os
 import threading
 from pathlib import Path
 
-from everfresh.serving.metrics import IN_FLIGHT, WAITING_ROWS, Metrics, Snapshot
+from everfresh.serving.metrics.counting import IN_FLIGHT, WAITING_ROWS, Metrics, Snapshot
 from everfresh.serving.presence import is_alive, write_json
 
 logger = logging.getLogger(__name__)

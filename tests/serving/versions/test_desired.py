@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everfresh.serving.desired import DesiredModel
+from everfresh.serving.versions.desired import DesiredModel
 
 VERSIONS = st.integers(1, 50)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from everfresh.serving.questions.tensors import DTYPES, FEW_ROWS, count_rows, numbers, read_raw, write_raw
 from everfresh.serving.refusals import BadValue, Malformed, Refusal, TooManyRows
-from everfresh.serving.tensors import DTYPES, FEW_ROWS, count_rows, numbers, read_raw, write_raw
 
 
 @given(values=st.lists(st.text(max_size=20), max_size=60))

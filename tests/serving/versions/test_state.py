@@ -8,9 +8,9 @@ import pytest
 
 from everfresh.errors import BundleExists, StateUnreadable
 from everfresh.packaging.bundle import open_bundle
-from everfresh.serving.desired import DesiredModel
 from everfresh.serving.presence import ServerInfo, forget_server, hold_root, is_held, last_server, write_server
-from everfresh.serving.state import (
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.state import (
     DesiredState,
     WorkerReport,
     bundle_directory,

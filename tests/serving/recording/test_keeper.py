@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from everfresh.data.inference_log import read_log, write_rows
-from everfresh.serving import keeper as keeping
-from everfresh.serving.keeper import Keeper
-from everfresh.serving.metrics import LOG_FILES, Metrics
+from everfresh.serving.metrics.counting import LOG_FILES, Metrics
+from everfresh.serving.recording import keeper as keeping
+from everfresh.serving.recording.keeper import Keeper
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_a_store_that_cannot_be_reached_is_told_once_and_the_files_stay(tmp_path
 HANGING = """
 import socket, sys, time
 from pathlib import Path
-from everfresh.serving.keeper import Keeper
-from everfresh.serving.metrics import Metrics
-import everfresh.serving.keeper as k
+from everfresh.serving.recording.keeper import Keeper
+from everfresh.serving.metrics.counting import Metrics
+import everfresh.serving.recording.keeper as k
 k.LAST_SHIPPING_S = 0.3
 silent = socket.create_server(("127.0.0.1", 0), backlog=50)
 environment = {

@@ -14,8 +14,8 @@ from everfresh.data.columns import Column
 from everfresh.data.inference_log.columns import log_schema
 from everfresh.data.inference_log.policy import KEEP_ALL, LogPolicy, hashed
 from everfresh.packaging.batch import Batch, Categories, EncodedCategories
-from everfresh.serving.decoding import Rows
 from everfresh.serving.inference import AnsweredBatch, Asked, made_ids
+from everfresh.serving.questions.decoding import Rows
 
 
 def log_table(batches: Sequence[AnsweredBatch], policy: LogPolicy = KEEP_ALL, key: bytes = b"") -> pa.Table:

@@ -7,8 +7,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from everfresh.serving.metrics import Family, Labels
-from everfresh.serving.models import LoadedModel, ModelTable
+from everfresh.serving.metrics.counting import Family, Labels
+from everfresh.serving.versions.models import LoadedModel, ModelTable
 
 READY = Family("everfresh_ready", "gauge", "Whether every model that is asked for has a version that answers")
 VERSION = Family("everfresh_model_version", "gauge", "The version that answers where nothing else is said")

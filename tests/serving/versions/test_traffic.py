@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everfresh.serving.traffic import Split
+from everfresh.serving.versions.traffic import Split
 
 KEYS = [f"customer {number}" for number in range(20_000)]
 

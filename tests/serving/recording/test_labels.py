@@ -5,8 +5,8 @@ import pytest
 from everfresh.data.inference_log import read_labels, read_log, with_labels
 from everfresh.errors import EndpointRefused
 from everfresh.serving.client import Endpoint
-from everfresh.serving.labels import MOST_LABELS
-from everfresh.serving.state import inference_root
+from everfresh.serving.recording.labels import MOST_LABELS
+from everfresh.serving.versions.state import inference_root
 
 
 def post(served, labels, model="flights"):

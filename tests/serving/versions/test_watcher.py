@@ -17,7 +17,7 @@ import pytest
 
 from everfresh.packaging.bundle import open_bundle
 from everfresh.packaging.manifest import manifest_bytes
-from everfresh.serving.state import (
+from everfresh.serving.versions.state import (
     bundle_directory,
     convergence,
     install_bundle,
@@ -178,7 +178,7 @@ def test_a_version_whose_bundle_is_not_there_is_served_as_soon_as_it_is(serve, r
 
 
 def test_a_bundle_that_is_repaired_is_served_without_being_asked_for_again(start, root, v2, eventually):
-    server = start(root, constants="import everfresh.serving.watcher as watcher; watcher.RETRY_AFTER_S = 0.2")
+    server = start(root, constants="import everfresh.serving.versions.watcher as watcher; watcher.RETRY_AFTER_S = 0.2")
     eventually(lambda: served_version(server) == "1")
     flip_a_byte(bundle_directory(root, "flights", 2) / "model.onnx")
     want_version(root, "flights", 2)
@@ -200,7 +200,7 @@ def test_a_model_that_is_no_longer_wanted_is_no_longer_served(serve, root, event
 def test_a_report_that_cannot_be_written_is_written_as_soon_as_it_can_be(start, root, plain, eventually):
     blocked = root / "workers"
     blocked.write_text("a file where the folder should be")
-    server = start(root, constants="import everfresh.serving.watcher as watcher; watcher.RETRY_AFTER_S = 0.2")
+    server = start(root, constants="import everfresh.serving.versions.watcher as watcher; watcher.RETRY_AFTER_S = 0.2")
     assert eventually(lambda: server.post("/invocations", json={"inputs": plain})).status_code == 200
     assert not convergence(root, "flights", 1).served
     blocked.unlink()

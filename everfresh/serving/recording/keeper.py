@@ -12,7 +12,7 @@ from pathlib import Path
 from everfresh.data.inference_log import LogPolicy
 from everfresh.data.inference_log.keeping import Kept, Round, Stopped, keep, models_in
 from everfresh.data.inference_log.remote import VARIABLE, remote_log
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics.counting import Metrics
 
 logger = logging.getLogger(__name__)
 

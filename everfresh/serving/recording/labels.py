@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from everfresh.data.inference_log import write_labels
-from everfresh.serving.decoding import LONGEST_TEXT, is_id
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import LoadedModel
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.questions.decoding import LONGEST_TEXT, is_id
 from everfresh.serving.refusals import BadRows, BadValue, EmptyBatch, StorageFailed, TooManyRows
+from everfresh.serving.versions.models import LoadedModel
 
 MOST_LABELS = 100_000
 

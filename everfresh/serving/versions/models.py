@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from everfresh.errors import AnswerDiffers, BundleDamaged
 from everfresh.packaging.batch import Batch
@@ -15,16 +16,20 @@ from everfresh.packaging.bundle import Bundle, open_bundle
 from everfresh.packaging.golden import read_golden
 from everfresh.packaging.manifest import Manifest
 from everfresh.packaging.scorer import Scorer, open_scorer
-from everfresh.serving.decoding import RowReader
-from everfresh.serving.desired import DesiredModel
-from everfresh.serving.inference import Choice
+from everfresh.serving.questions.decoding import RowReader
 from everfresh.serving.refusals import NotReady, UnknownModel, UnknownVersion, WhichModel
-from everfresh.serving.residency import LeavingScorer, Residency
-from everfresh.serving.traffic import Split
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.residency import LeavingScorer, Residency
+from everfresh.serving.versions.traffic import Split
 
 GOLDEN_TOLERANCE = 1e-9
 RECENT_BATCHES = 8
 RECENT_ROWS = 256
+
+
+Variant = Literal["default", "split", "requested", "shadow"]
+"""How a version came to answer: it is the default, the traffic split gave it the request, the request named it, or it
+answered a copy of the request whose answer nobody saw."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,14 @@ class LoadedModel:
         """Whether a few rows are answered faster than a thread is woken up."""
         has_left = isinstance(self.scorer, LeavingScorer) and not self.scorer.is_resident
         return self.scorer.path == "onnx" and not has_left
+
+
+class Choice(NamedTuple):
+    """The version that is to answer, and why that one."""
+
+    model: LoadedModel
+    variant: Variant = "default"
+    shadow: LoadedModel | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from everfresh.data.inference_log import LogPolicy, write_rows
 from everfresh.data.inference_log.policy import KEEP_ALL, hash_key
 from everfresh.serving.arrow import keep_pandas_out
 from everfresh.serving.inference import AnsweredBatch
-from everfresh.serving.keeper import Keeper
-from everfresh.serving.log_table import log_table
-from everfresh.serving.metrics import Metrics
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.recording.keeper import Keeper
+from everfresh.serving.recording.log_table import log_table
 
 logger = logging.getLogger(__name__)
 

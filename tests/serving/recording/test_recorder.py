@@ -15,11 +15,18 @@ from everfresh.data.inference_log import LogPolicy, read_log, read_shadow_pairs
 from everfresh.data.inference_log.policy import hash_key, hashed
 from everfresh.packaging.batch import EncodedCategories
 from everfresh.serving.client import Endpoint
-from everfresh.serving.inference import AnsweredBatch, Asked, Question
-from everfresh.serving.metrics import LOG, Metrics
-from everfresh.serving.models import load_model
-from everfresh.serving.recorder import Recorder
-from everfresh.serving.state import bundle_directory, inference_root, install_bundle, wait_until_served, want_version
+from everfresh.serving.inference import AnsweredBatch, Asked
+from everfresh.serving.metrics.counting import LOG, Metrics
+from everfresh.serving.questions.question import Question
+from everfresh.serving.recording.recorder import Recorder
+from everfresh.serving.versions.models import load_model
+from everfresh.serving.versions.state import (
+    bundle_directory,
+    inference_root,
+    install_bundle,
+    wait_until_served,
+    want_version,
+)
 
 
 @pytest.fixture
@@ -125,7 +132,7 @@ def test_a_log_that_cannot_be_written_costs_rows_and_one_line_and_no_request(ser
 
 
 def test_rows_that_wait_beyond_measure_are_dropped_and_counted(start, root, features, eventually):
-    limits = "import everfresh.serving.recorder as r; r.MOST_WAITING_ROWS = 100; r.FLUSH_SECONDS = 30"
+    limits = "import everfresh.serving.recording.recorder as r; r.MOST_WAITING_ROWS = 100; r.FLUSH_SECONDS = 30"
     server = start(root, constants=limits)
     eventually(lambda: server.get("/v2/health/ready").status_code == 200)
     with Endpoint(server.url) as endpoint:
@@ -281,7 +288,7 @@ def test_a_policy_that_is_none_is_refused_in_words(content, message):
 
 
 def test_a_server_merges_the_hours_that_are_over(start, root, features, eventually):
-    soon = "import everfresh.serving.keeper as k; k.LOOK_EVERY_S = 0.1; k.LOOK_AT_ALL_EVERY_S = 0.1"
+    soon = "import everfresh.serving.recording.keeper as k; k.LOOK_EVERY_S = 0.1; k.LOOK_AT_ALL_EVERY_S = 0.1"
     past = "import everfresh.data.inference_log.writing as w; f = w.hour_folder; "
     past += "w.hour_folder = lambda m: f(m.replace(year=2013))"
     server = start(root, constants=f"{soon}; {past}")
@@ -296,7 +303,7 @@ def test_a_server_merges_the_hours_that_are_over(start, root, features, eventual
 
 
 def test_kill_9_costs_the_last_flush_at_most(start, root, features, eventually):
-    server = start(root, constants="import everfresh.serving.recorder as r; r.FLUSH_SECONDS = 0.05")
+    server = start(root, constants="import everfresh.serving.recording.recorder as r; r.FLUSH_SECONDS = 0.05")
     eventually(lambda: server.get("/v2/health/ready").status_code == 200)
     with Endpoint(server.url) as endpoint:
         for number in range(10):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from everfresh.data.inference_log import read_log, read_shadow_pairs
-from everfresh.serving.desired import DesiredModel
-from everfresh.serving.state import inference_root, install_bundle, wait_until_served, want_model
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.state import inference_root, install_bundle, wait_until_served, want_model
 
 PATIENCE = timedelta(seconds=20)
 

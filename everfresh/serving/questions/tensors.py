@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from everfresh.serving.decoding import check_rows
+from everfresh.serving.questions.decoding import check_rows
 from everfresh.serving.refusals import BadValue, Malformed, shortened
 
 DTYPES: Mapping[str, np.dtype[Any]] = {

@@ -6,16 +6,17 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from everfresh.data.inference_log.policy import LogPolicy
 from everfresh.errors import EverfreshError, StateUnreadable
-from everfresh.serving.desired import DesiredModel
-from everfresh.serving.metrics import Metrics
-from everfresh.serving.models import LoadedModel, ModelTable, ServedModel, load_model
-from everfresh.serving.recorder import Recorder
-from everfresh.serving.residency import Residency
-from everfresh.serving.state import (
+from everfresh.serving.metrics.counting import Metrics
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.models import LoadedModel, ModelTable, ServedModel, load_model
+from everfresh.serving.versions.residency import Residency
+from everfresh.serving.versions.state import (
     DesiredState,
     WorkerReport,
     bundle_directory,
@@ -39,12 +40,17 @@ class StateWatcher:
     """
 
     def __init__(
-        self, root: Path, models: ModelTable, metrics: Metrics, recorder: Recorder, residency: Residency | None = None
+        self,
+        root: Path,
+        models: ModelTable,
+        metrics: Metrics,
+        set_policy: Callable[[str, LogPolicy], None],
+        residency: Residency | None = None,
     ) -> None:
         self._root = root
         self._models = models
         self._metrics = metrics
-        self._recorder = recorder
+        self._set_policy = set_policy
         self._residency = residency
         self._stopping = threading.Event()
         self._has_looked = threading.Event()
@@ -135,7 +141,7 @@ class StateWatcher:
             if version == desired.version:
                 return error
         # First: not one request of the version may be logged by another policy.
-        self._recorder.set_policy(name, desired.log)
+        self._set_policy(name, desired.log)
         self._models.swap_in(ServedModel.of(desired, loaded))
         return error
 

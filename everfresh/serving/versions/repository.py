@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from everfresh.serving.desired import DesiredModel
 from everfresh.serving.refusals import NoBundle, NotBrought, UnknownModel
-from everfresh.serving.state import (
+from everfresh.serving.versions.desired import DesiredModel
+from everfresh.serving.versions.state import (
     DesiredState,
     bundle_directory,
     read_desired,

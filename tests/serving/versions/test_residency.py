@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from everfresh.packaging.batch import Batch
-from everfresh.serving.models import load_model
-from everfresh.serving.residency import Residency
-from everfresh.serving.state import bundle_directory, install_bundle
+from everfresh.serving.versions.models import load_model
+from everfresh.serving.versions.residency import Residency
+from everfresh.serving.versions.state import bundle_directory, install_bundle
 
 ROW = Batch(1, {}, {})
 

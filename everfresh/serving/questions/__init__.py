@@ -1,0 +1,1 @@
+"""From what a request says to rows that fit a model."""

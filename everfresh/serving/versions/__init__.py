@@ -1,0 +1,1 @@
+"""Which versions of which models serve, and how that changes while they do."""
