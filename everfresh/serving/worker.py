@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 FIRST_LOAD_SECONDS = 10.0
 ORPHAN_LOOK_EVERY_S = 0.05
 THREADS = 2
+COLLECT_AFTER = 20_000
 MEGABYTE = 1024 * 1024
 
 
@@ -73,6 +75,10 @@ class Worker:
         self._watcher.start()
         self._access.start()
         self._watcher.wait_for_first(FIRST_LOAD_SECONDS)
+        # What is there now stays: the collector need not look at it again and again while requests wait.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         if self._grpc is not None:
             loop.run_until_complete(self._grpc.start())
 

@@ -1,7 +1,7 @@
 """The Open Inference Protocol V2 over gRPC.
 
 Tensors, outputs and what is missing are as in serving/questions/tensors.py and serving/signature.py. A request brings
-its tensors raw or typed, and is answered alike; one that brings none is answered raw. Three of its parameters are known:
+its tensors raw or typed, and is answered alike; one that brings none is answered raw. Three parameters are known:
 `record` (false: the rows stay out of the inference log), `missing` (the text that stands for a missing one) and
 `timeout` (microseconds, as in Triton).
 """
