@@ -101,9 +101,7 @@ def _parameter_faults(path: str, candidate: CandidateSpec, factory: Callable[...
         HistGradientBoostingClassifier,
         HistGradientBoostingRegressor,
     ):
-        allowed = (
-            "leave it out: categories already reach it as codes, and the bundle cannot hold what it builds for them"
-        )
+        allowed = "leave it out: categories already reach it as numbers, and are no categories to it any more"
         yield Fault(f"{path}.params.categorical_features", "categorical_features", allowed)
 
 
