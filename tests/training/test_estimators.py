@@ -126,7 +126,7 @@ def test_what_can_be_fitted_has_no_fault(
      "for regression it is a regressor; StandardScaler is not"),
     (BOOSTING, {"categorical_features": "from_dtype"}, "classification", "params.categorical_features",
      "categorical_features",
-     "leave it out: categories already reach it as codes, and the bundle cannot hold what it builds for them"),
+     "leave it out: categories already reach it as numbers, and are no categories to it any more"),
     ("sklearn.linear_model.Ridg", {}, "regression", "estimator", "'sklearn.linear_model.Ridg'",
      "'sklearn.linear_model.Ridg' could not be imported: sklearn.linear_model has no 'Ridg'."),
     ("mine:not_an_estimator", {}, "classification", "estimator", "'mine:not_an_estimator'",
