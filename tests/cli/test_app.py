@@ -41,7 +41,7 @@ def test_every_commands_help_is_there_and_imports_nothing_heavy() -> None:
 
 def test_every_command_is_there() -> None:
     assert COMMANDS == [
-        "check", "deploy", "down", "monitor", "retrain", "rollback", "run", "schema", "score", "status", "targets",
+        "check", "deploy", "down", "labels", "monitor", "retrain", "rollback", "run", "schema", "score", "status", "targets",
         "train", "up",
     ]  # fmt: skip
 

@@ -172,8 +172,8 @@ def convergence(root: Path, name: str, version: int) -> Convergence:
     failed = next((worker.errors[name] for worker in acted if name in worker.errors), None)
     if failed is not None:
         return Convergence(False, failed)
-    wanted = {*desired.models[name].versions}
-    serving = sum(worker.versions.get(name) == version and wanted <= {*worker.loaded.get(name, ())} for worker in acted)
+    beside = {*desired.models[name].versions} - {version}
+    serving = sum(worker.versions.get(name) == version and beside <= {*worker.loaded.get(name, ())} for worker in acted)
     if serving < server.workers:
         return Convergence(False, f"{serving} of {server.workers} workers serve version {version} of {name!r}")
     return Convergence(True, f"{serving} of {server.workers} workers serve version {version} of {name!r}")

@@ -289,8 +289,8 @@ def test_a_policy_that_is_none_is_refused_in_words(content, message):
 
 def test_a_server_merges_the_hours_that_are_over(start, root, features, eventually):
     soon = "import everfresh.serving.recording.keeper as k; k.LOOK_EVERY_S = 0.1; k.LOOK_AT_ALL_EVERY_S = 0.1"
-    past = "import everfresh.data.inference_log.writing as w; f = w.hour_folder; "
-    past += "w.hour_folder = lambda m: f(m.replace(year=2013))"
+    past = "import datetime as d; import everfresh.data.inference_log.writing as w; f = w.hour_folder; "
+    past += "w.hour_folder = lambda m: f(m - d.timedelta(hours=5))"
     server = start(root, constants=f"{soon}; {past}")
     eventually(lambda: server.get("/v2/health/ready").status_code == 200)
     log = inference_root(root) / "flights" / "log"
