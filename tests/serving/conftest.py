@@ -304,6 +304,8 @@ def served(
     for fitted in (v1, minutes, neighbours):
         served = wait_until_served(root, fitted.name, 1, timedelta(seconds=30))
         assert served.served, served.reason
+    # Models are loaded before the worker listens.
+    until_ready(server)
     return server
 
 
