@@ -29,12 +29,13 @@ def invoke(server, plain, **headers):
 
 
 @pytest.fixture(scope="module")
-def server(start_shared, tmp_path_factory, v1, v2):
+def server(start_shared, tmp_path_factory, v1, v2, eventually):
     root = tmp_path_factory.mktemp("versions") / "root"
     install_bundle(root, v1.bundle, version=1)
     install_bundle(root, v2.bundle, version=2)
     server = start_shared(root)
     bring(server, DesiredModel(1))
+    eventually(lambda: server.get("/v2/health/ready").status_code == 200)
     return server
 
 

@@ -122,13 +122,14 @@ def another_name(directory):
 
 
 @pytest.fixture(scope="module")
-def quiet(start_shared, tmp_path_factory, v1, v2):
+def quiet(start_shared, tmp_path_factory, v1, v2, eventually):
     """A server of version 1, for tests that leave it as they found it."""
     root = tmp_path_factory.mktemp("quiet") / "root"
     install_bundle(root, v1.bundle, version=1)
     want_version(root, "flights", 1)
     server = start_shared(root)
     assert wait_until_served(root, "flights", 1, PATIENCE).served
+    eventually(lambda: server.get("/v2/health/ready").status_code == 200)
     return server
 
 
