@@ -19,6 +19,9 @@ down: $(VENV)/run.done         ## stop what still runs
 test: $(VENV)/test.done        ## the tests
 	@$(BIN)/python -m pytest
 
+test-all: $(VENV)/test.done    ## the tests, and all combinations that `make test` takes samples of
+	@$(BIN)/python -m pytest -m ""
+
 check: $(VENV)/test.done       ## what CI checks besides the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -75,8 +75,10 @@ def cases() -> Iterator[Case]:
 
 
 def params() -> Iterator[object]:
-    for case in cases():
-        marks = [] if case.name in QUICK and case.learns != "three" else [pytest.mark.slow]
+    """All cases; every third of those that are not quick is run by itself, the others by `make test-all`."""
+    for number, case in enumerate(cases()):
+        is_quick = case.name in QUICK and case.learns != "three"
+        marks = [] if is_quick else [pytest.mark.slow] if number % 3 == 0 else [pytest.mark.wide]
         yield pytest.param(case, id=f"{case.name}-{case.learns}", marks=marks)
 
 
