@@ -41,8 +41,8 @@ def test_every_commands_help_is_there_and_imports_nothing_heavy() -> None:
 
 def test_every_command_is_there() -> None:
     assert COMMANDS == [
-        "check", "deploy", "down", "labels", "monitor", "retrain", "rollback", "run", "schema", "score", "status", "targets",
-        "train", "up",
+        "check", "deploy", "down", "labels", "monitor", "retrain", "rollback", "run", "schema", "score", "status",
+        "targets", "train", "up",
     ]  # fmt: skip
 
 
