@@ -33,6 +33,10 @@ class Figures:
         """How many windows count."""
         return sum((s.server, s.model, s.cell) == (server, model, cell) and s.problem is None for s in self.samples)
 
+    def rounds_begun(self) -> int:
+        """In how many rounds anything was measured."""
+        return len({s.round for s in self.samples})
+
     def best(self, servers: Iterable[str], model: str, cell: str, name: str) -> tuple[str, float] | None:
         """Who has the highest figure, and what it is."""
         return self._extreme(servers, model, cell, name, 1)

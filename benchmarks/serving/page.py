@@ -30,14 +30,14 @@ def write_page(results: Results, file: Path = PAGE) -> None:
 def page(results: Results) -> str:
     """The page."""
     figures = Figures(results.samples)
-    parts = [_opening(results.about), _servers(results.about), _quietness(results)]
+    parts = [_opening(results.about, figures.rounds_begun()), _servers(results.about), _quietness(results)]
     for model in results.about["models"]:
         parts += _model_parts(figures, results.about, model)
     parts.append(_missing(figures, results.about))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _opening(about: Mapping[str, Any]) -> str:
+def _opening(about: Mapping[str, Any], begun: int) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
     sizes = f"{len(NUMBERS)} numbers with four decimals, {len(CATEGORIES)} categories"
     values = f"{min(CATEGORIES.values())} to {max(CATEGORIES.values())} values"
@@ -47,13 +47,18 @@ Measured by `make bench-serving` on {about["date"]} at revision `{about["revisio
 
 The same fitted scikit-learn pipelines ({sizes} of {values}; boosting of 100 trees, or a logistic regression)
 on every server, each in an environment of its own, one at a time, {about["workers"]} workers, {_threads(about)}.
-Load from wrk (closed loop, one thread, kept-alive connections) on the same machine; {about["rounds"]} rounds in turn,
+Load from wrk (closed loop, one thread, kept-alive connections) on the same machine; {_rounds(about, begun)},
 windows of {about["window_s"]} s after a warm-up, drained in between. The figures are medians of the rounds. Every
 server's answers are compared with scikit-learn's before, and before and after each window; a window with an error
 does not count.
 
 {about["cores"]} cores ({about["processor"]}), {about["memory_gb"]} GB, {about["system"]}, Python {about["python"]};
 {libraries}. Load average before: {about["load_before"]}. {_network(about)}"""
+
+
+def _rounds(about: Mapping[str, Any], begun: int) -> str:
+    planned = f"{about['rounds']} {'round' if about['rounds'] == 1 else 'rounds'} in turn"
+    return planned if begun >= about["rounds"] else f"{begun} of {planned}, for the run was cut off"
 
 
 def _threads(about: Mapping[str, Any]) -> str:
