@@ -310,6 +310,16 @@ class ModelFailed(Refusal):
         super().__init__(f"Version {version} of {name!r} failed on this request; the server's log says why.")
 
 
+class InternalError(Refusal):
+    """What nobody planned."""
+
+    status = 500
+    code = "internal"
+
+    def __init__(self) -> None:
+        super().__init__("The server failed on this request; its log says why.")
+
+
 class StorageFailed(Refusal):
     """The disk refused what the server was to keep."""
 

@@ -22,23 +22,13 @@ from everfresh.serving.grpc.statuses import sentence_of, status_of
 from everfresh.serving.http.app import INLINE_BYTES, MOST_WAITING
 from everfresh.serving.inference import Asked
 from everfresh.serving.metrics.counting import IN_FLIGHT, Metrics
-from everfresh.serving.refusals import DeadlineExceeded, Overloaded, Refusal
+from everfresh.serving.refusals import DeadlineExceeded, InternalError, Overloaded, Refusal
 from everfresh.serving.versions.models import Choice, LoadedModel
 
 logger = logging.getLogger(__name__)
 
 Admit = Callable[[str | None, Needs], object]
 """Raises a refusal where whoever sent that authorization may not do what is needed."""
-
-
-class InternalError(Refusal):
-    """What nobody planned."""
-
-    status = 500
-    code = "internal"
-
-    def __init__(self) -> None:
-        super().__init__("The server failed on this request; its log says why.")
 
 
 class GrpcApp:

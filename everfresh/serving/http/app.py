@@ -29,6 +29,7 @@ from everfresh.serving.metrics.counting import IN_FLIGHT, WAITING_ROWS, Metrics
 from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import (
     BadHeader,
+    InternalError,
     MethodNotAllowed,
     Overloaded,
     Refusal,
@@ -112,7 +113,7 @@ class HttpApp:
         except Exception as failure:
             error = failure
             logger.exception("A request failed", extra=about(request_id))
-            response = refused(_internal_error(), scope.method, scope.path, request_id)
+            response = refused(InternalError(), scope.method, scope.path, request_id)
         finally:
             self._in_flight -= 1
         self._metrics.responded(response.status)
@@ -272,9 +273,3 @@ def _headers_of(refusal: Refusal) -> dict[str, str]:
     if isinstance(refusal, Unauthenticated):
         return dict(refusal.headers)
     return {"retry-after": "1"} if refusal.status == 503 else {}
-
-
-def _internal_error() -> Refusal:
-    error = Refusal("The server failed on this request; its log says why.")
-    error.status, error.code = 500, "internal"
-    return error

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
+from everfresh.serving.access.hosts import Headers as Headers
 from everfresh.serving.http.json_bodies import read_json
 from everfresh.serving.refusals import Malformed, Refusal, UnsupportedContent
 
 JSON = "application/json"
-
-
-class Headers(Protocol):
-    """The headers of a request; names in lower case."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a header."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -127,20 +127,11 @@ def routes(models: ModelTable) -> list[Route]:
         route
         for path in (model, f"{model}/versions/{{version}}", f"{model}/labels/{{version}}")
         for route in (
-            Route("GET", path, "describe", partial(_describe, _status, models)),
-            Route("GET", f"{path}/metadata", "describe", partial(_describe, _metadata, models)),
+            Route("GET", path, "describe", lambda request, names: _status(models, names)),
+            Route("GET", f"{path}/metadata", "describe", lambda request, names: _metadata(models, names)),
             *(Route("POST", f"{path}:{method}", "predict", codec) for method, codec in CODECS.items()),
         )
     ]
-
-
-def _describe(
-    tell: Callable[[ModelTable, Mapping[str, str]], Response],
-    models: ModelTable,
-    request: Request,
-    names: Mapping[str, str],
-) -> Response:
-    return tell(models, names)
 
 
 def _status(models: ModelTable, names: Mapping[str, str]) -> Response:
