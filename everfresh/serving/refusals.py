@@ -5,7 +5,8 @@ A refusal never repeats more than 200 characters of a request and tells nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 
 class Refusal(Exception):
@@ -14,11 +15,13 @@ class Refusal(Exception):
     Attributes:
         status: the HTTP status; other transports map it.
         code: a word that programs can rely on.
+        headers: what HTTP says beside it.
         field: the part of the request that is at fault, if one is.
     """
 
     status = 400
     code = "bad_request"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -142,7 +145,7 @@ class MethodNotAllowed(Refusal):
     code = "method_not_allowed"
 
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
-        self.allowed = tuple(allowed)
+        self.headers = {"allow": ", ".join(allowed)}
         super().__init__(f"This path takes {' and '.join(allowed)}, not {shortened(method)}.")
 
 
@@ -203,6 +206,7 @@ class NotReady(Refusal):
     """No model is loaded yet."""
 
     status = 503
+    headers = MappingProxyType({"retry-after": "1"})
     code = "not_ready"
 
     def __init__(self) -> None:
@@ -213,6 +217,7 @@ class Overloaded(Refusal):
     """More requests wait than the server will answer in reasonable time."""
 
     status = 503
+    headers = MappingProxyType({"retry-after": "1"})
     code = "overloaded"
 
     def __init__(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from types import MappingProxyType
 
 from everfresh.serving.access.roles import Needs, Principal, roles_for
 from everfresh.serving.refusals import Refusal, shortened
@@ -14,7 +13,7 @@ class Unauthenticated(Refusal):
 
     status = 401
     code = "unauthenticated"
-    headers: ClassVar[Mapping[str, str]] = {"www-authenticate": "Bearer"}
+    headers = MappingProxyType({"www-authenticate": "Bearer"})
 
     def __init__(self) -> None:
         super().__init__("This needs a key or a token that is valid here, as in `Authorization: Bearer KEY`.")

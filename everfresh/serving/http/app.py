@@ -16,7 +16,6 @@ from typing import Any
 from granian.rsgi import ProtocolClosed
 
 from everfresh.serving.access.policy import AccessPolicy
-from everfresh.serving.access.refusals import Unauthenticated
 from everfresh.serving.dataplane import DataPlane
 from everfresh.serving.http.arrivals import Arrivals
 from everfresh.serving.http.codec import Codec
@@ -30,7 +29,6 @@ from everfresh.serving.questions.question import Question
 from everfresh.serving.refusals import (
     BadHeader,
     InternalError,
-    MethodNotAllowed,
     Overloaded,
     Refusal,
     TooLarge,
@@ -109,7 +107,7 @@ class HttpApp:
         except Refusal as refusal:
             error = refusal
             response = refused(refusal, scope.method, scope.path, request_id)
-            told = tuple(_headers_of(refusal).items())
+            told = tuple(refusal.headers.items())
         except Exception as failure:
             error = failure
             logger.exception("A request failed", extra=about(request_id))
@@ -265,11 +263,3 @@ async def _chunks(protocol: Any) -> bytes:
         if len(body) > MOST_BYTES:
             raise TooLarge(MOST_BYTES)
     return bytes(body)
-
-
-def _headers_of(refusal: Refusal) -> dict[str, str]:
-    if isinstance(refusal, MethodNotAllowed):
-        return {"allow": ", ".join(refusal.allowed)}
-    if isinstance(refusal, Unauthenticated):
-        return dict(refusal.headers)
-    return {"retry-after": "1"} if refusal.status == 503 else {}
